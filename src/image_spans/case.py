@@ -1,0 +1,105 @@
+"""One conversation, encoded once, with everything that the checks look at."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from image_spans.conversation import Conversation
+from image_spans.findings import Finding
+from image_spans.oracles import Expected, Found, Oracle, scan
+from image_spans.subject import Encoding, Subject
+from image_spans.texts import Texts
+
+
+class Bench:
+    """A subject on the bench: its oracle, its text judge, and the cases made so far.
+
+    Keeps the last few cases, so that checks which encode a variant of a conversation share it.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.oracle = Oracle(subject.contract)
+        self.texts = Texts(subject)
+        self.roles: Mapping[int, str] = {token_id: role for role, token_id in subject.marker_ids.items()}
+        self._cases: OrderedDict[Conversation, Case] = OrderedDict()
+
+    def case(self, conversation: Conversation) -> Case:
+        """The case of a conversation; the pipeline runs only if it was not among the last ones."""
+        case = self._cases.get(conversation)
+        if case is None:
+            case = self._cases[conversation] = Case(self, conversation)
+            if len(self._cases) > 256:
+                self._cases.popitem(last=False)
+        return case
+
+
+class Case:
+    """A conversation, what the pipeline made of it, and what it should have made of it."""
+
+    def __init__(self, bench: Bench, conversation: Conversation) -> None:
+        self.bench = bench
+        self.subject = bench.subject
+        self.conversation = conversation
+        self.encoding: Encoding | None = None
+        self.error: Exception | None = None
+        try:
+            self.encoding = bench.subject.encode(conversation)
+        except Exception as error:  # whatever the code under test raises is judged, not propagated
+            self.error = error
+        self.verdicts: dict[str, Any] = {}
+        """What each check said of this case; filled by the engine, read through ``needs``."""
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids; only for checks that need ``pipeline.encodes``."""
+        assert self.encoding is not None
+        return self.encoding.ids
+
+    @cached_property
+    def expected(self) -> Expected:
+        features = self.encoding.features if self.encoding else None
+        return self.bench.oracle.expected(self.conversation, features)
+
+    @cached_property
+    def found(self) -> Found:
+        return scan(self.ids, self.bench.roles, self.subject.facts.bos)
+
+    @cached_property
+    def structure_holds(self) -> bool:
+        """Whether tokens and run lengths are exactly the expected ones."""
+        return self.found.tokens == self.expected.tokens
+
+    @cached_property
+    def damaged_gaps(self) -> list[int]:
+        """The gaps whose text is not what it should be; only where the structure holds."""
+        expected, found, texts = self.expected, self.found, self.bench.texts
+        damaged = []
+        for index, pieces in enumerate(expected.gaps):
+            ids = found.gap(index)
+            if not ids and not pieces:
+                continue
+            judge = texts.is_exactly if expected.inside_block(index) else texts.survives
+            if not judge(ids, pieces):
+                damaged.append(index)
+        return damaged
+
+    def again(self, conversation: Conversation) -> Case:
+        """The case of another conversation of the same subject."""
+        return self.bench.case(conversation)
+
+    def finding(self, check: str, message: str, *, at: int | None = None, expected: str = "", **facts: Any) -> Finding:
+        """A finding on this case; the diagnosis adds the cause when it is reported."""
+        return Finding(check, message, self.subject.name, self.conversation, at=at, expected=expected, facts=facts)
+
+    def token_name(self, role: str) -> str:
+        """The token of a role, with its id: ``<image> (151669)``."""
+        token = self.subject.contract.markers[role]
+        return f"{token} ({self.subject.marker_ids.get(role, 'no id')})"
+
+    def id_name(self, token_id: int) -> str:
+        """What an id is called in a report."""
+        return self.subject.tokenizer.id_to_token(token_id)

@@ -1,0 +1,49 @@
+"""BOS: as many as declared, and only where declared."""
+
+from __future__ import annotations
+
+from image_spans.case import Case
+from image_spans.checks import Verdict, check
+from image_spans.subject import Subject
+
+
+def _no_bos(subject: Subject) -> str | None:
+    return None if subject.facts.bos is not None else "the tokenizer has no BOS"
+
+
+@check("bos.placement", needs=["pipeline.encodes"], inapplicable=_no_bos)
+def placement(case: Case) -> Verdict:
+    """The declared number of BOS ids, only where declared (I6)."""
+    bos = case.found.bos
+    name = f"{case.id_name(case.subject.facts.bos or 0)} ({case.subject.facts.bos})"
+    policy = case.subject.contract.bos
+    if policy == "none":
+        if not bos:
+            return None
+        return case.finding("bos.placement", f"{_count(bos)}, declared none", at=bos[0], expected="no BOS")
+    home = _behind_images(case) if policy == "after_images" else 0
+    if bos == [home]:
+        return None
+    where = "behind the last image" if policy == "after_images" and home else "at the start"
+    if not bos:
+        return case.finding("bos.placement", f"no BOS, declared one {where}", at=home, expected=name)
+    wrong = next(at for at in [*bos, home] if at != home or home not in bos)
+    return case.finding(
+        "bos.placement",
+        f"{_count(bos)}, declared one {where}",
+        at=wrong if len(bos) == 1 else next(at for at in bos if at != home),
+        expected=name if len(bos) == 1 else "no BOS",
+    )
+
+
+def _behind_images(case: Case) -> int:
+    """The position behind the last structural token of the last image; 0 without images."""
+    owners = case.expected.owners
+    last = max((index for index, owner in enumerate(owners) if owner is not None), default=None)
+    ends = case.found.ends
+    return ends[last] if last is not None and last < len(ends) else 0
+
+
+def _count(bos: list[int]) -> str:
+    places = ", ".join(map(str, bos[:4])) + (", ..." if len(bos) > 4 else "")
+    return f"{len(bos)} BOS at {places}"

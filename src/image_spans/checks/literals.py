@@ -1,0 +1,78 @@
+"""Marker text that somebody typed."""
+
+from __future__ import annotations
+
+from image_spans.case import Case
+from image_spans.checks import NOT_JUDGED, Verdict, check
+from image_spans.checks.pipeline import spelled
+from image_spans.checks.text import damage
+from image_spans.conversation import Conversation, Message, Text
+
+
+@check("literals.policy", family="hazard", needs=["pipeline.encodes"])
+def policy(case: Case) -> Verdict:
+    """Typed marker text is plain, refused or interpreted, as declared, and never shifts a real image's span (I8)."""
+    rejected = spelled(case, "reject")
+    if rejected:
+        return _refusal(case, rejected)
+    if case.error is not None:
+        return NOT_JUDGED
+    if case.structure_holds and not case.damaged_gaps and _bos_holds(case):
+        return None
+    # The same conversation without hazards tells whether the text is to blame.
+    tame = case.again(without_hazards(case.conversation))
+    if tame.error is not None or not tame.structure_holds or tame.damaged_gaps or not _bos_holds(tame):
+        return NOT_JUDGED
+    if not case.structure_holds:
+        return _structure(case)
+    if not _bos_holds(case):
+        at = case.found.bos[-1] if case.found.bos else 0
+        return case.finding("literals.policy", "BOS text that was typed became BOS", at=at, expected="text", typed=True)
+    return case.finding("literals.policy", **damage(case, case.damaged_gaps[0]))
+
+
+def _bos_holds(case: Case) -> bool:
+    return case.subject.facts.bos is None or len(case.found.bos) == (case.subject.contract.bos != "none")
+
+
+def _refusal(case: Case, rejected: list[str]) -> Verdict:
+    if case.error is None:
+        return case.finding(
+            "literals.policy", f"typed {rejected[0]} was accepted, declared: reject", at=0, spelled=rejected
+        )
+    if not any(token in str(case.error) for token in rejected):
+        return case.finding(
+            "literals.policy",
+            f"the refusal does not name the marker {rejected[0]}: {type(case.error).__name__}: {case.error}",
+            spelled=rejected,
+        )
+    return None
+
+
+def _structure(case: Case) -> Verdict:
+    found, wanted = case.found.tokens, case.expected.tokens
+    index = next((i for i, (a, b) in enumerate(zip(found, wanted)) if a != b), min(len(found), len(wanted)))
+    at = case.found.starts[index] if index < len(found) else len(case.ids)
+    extra = len(found) - len(wanted)
+    what = (
+        f"{abs(extra)} structural token{'s' * (abs(extra) != 1)} {'too many' if extra > 0 else 'too few'}"
+        if extra
+        else "shifted spans"
+    )
+    return case.finding(
+        "literals.policy",
+        f"text that spells markers gives {what}",
+        at=at,
+        expected=case.token_name(wanted[index][0]) if index < len(wanted) else "text",
+        typed=True,
+    )
+
+
+def without_hazards(conversation: Conversation) -> Conversation:
+    """The same conversation with every text replaced by ``a`` (empty text stays empty)."""
+    return Conversation(
+        [
+            Message(m.role, [Text("a" if p.text else "") if isinstance(p, Text) else p for p in m.parts])
+            for m in conversation.messages
+        ]
+    )

@@ -1,0 +1,115 @@
+"""What no contract can state: how the ids of two related conversations relate."""
+
+from __future__ import annotations
+
+from image_spans.case import Case
+from image_spans.checks import NOT_JUDGED, Verdict, check, holds
+from image_spans.conversation import Conversation, Image, Message, Text, resized
+from image_spans.oracles import Token
+from image_spans.subject import Subject
+
+NEEDS = ["pipeline.encodes", "bos.placement", "spans.matched", "spans.expected", "spans.slots"]
+WITH_IMAGES = ("start", "middle", "end", "alone", "adjacent", "every_message")
+
+
+@check("relations.prefix", family="variants", needs=NEEDS, positions=WITH_IMAGES)
+def prefix(case: Case) -> Verdict:
+    """The ids before the first image do not depend on the images."""
+    images = case.conversation.images
+    if case.error is not None or not images or case.subject.contract.images.order == "first_in_conversation":
+        return NOT_JUDGED
+    other = case.again(resized(case.conversation, [_another(image) for image in images]))
+    if not holds(other, *NEEDS) or not case.found.starts or not other.found.starts:
+        return NOT_JUDGED
+    here, there = case.ids[: case.found.starts[0]], other.ids[: other.found.starts[0]]
+    if list(here) == list(there):
+        return None
+    at = next((i for i, (a, b) in enumerate(zip(here, there)) if a != b), min(len(here), len(there)))
+    return case.finding(
+        "relations.prefix",
+        f"with other image sizes the ids before the first image change at position {at}",
+        at=at,
+        expected=case.id_name(there[at]) if at < len(there) else "the first image",
+    )
+
+
+def _another(image: Image) -> Image:
+    """A size of another layout under most rules."""
+    return Image(900, 900) if image.width * image.height <= 448 * 448 else Image(64, 64)
+
+
+def _one_layout(subject: Subject) -> str | None:
+    slots = subject.contract.images.slots
+    if isinstance(slots, int) and subject.contract.slices is None:
+        return f"every image has the same {slots} slots"
+    return None
+
+
+@check(
+    "relations.swap", family="variants", needs=NEEDS, inapplicable=_one_layout, positions=("adjacent", "every_message")
+)
+def swap(case: Case) -> Verdict:
+    """Swapping the sizes of two images swaps their spans."""
+    images = case.conversation.images
+    if case.error is not None or len(images) < 2:
+        return NOT_JUDGED
+    spans = _spans(case)
+    pair = next(((a, b) for a in range(len(images)) for b in range(a) if images[a] != images[b]), None)
+    if pair is None or spans is None:
+        return NOT_JUDGED
+    order = list(range(len(images)))
+    order[pair[0]], order[pair[1]] = order[pair[1]], order[pair[0]]
+    other = case.again(resized(case.conversation, [images[index] for index in order]))
+    if not holds(other, *NEEDS):
+        return NOT_JUDGED
+    swapped = _spans(other)
+    if swapped is None or swapped == [spans[index] for index in order]:
+        return None
+    wrong = next(index for index in order if swapped[index] != spans[order[index]])
+    return case.finding(
+        "relations.swap",
+        f"after swapping images {pair[1]} and {pair[0]}, image {wrong} does not have the span that its size had before",
+        at=case.found.starts[next(i for i, owner in enumerate(case.expected.owners) if owner == wrong)],
+        expected="another span",
+    )
+
+
+def _spans(case: Case) -> list[list[Token]] | None:
+    """Per image the tokens of its block as found; None where the blocks cannot be told apart."""
+    if len(case.found.tokens) != len(case.expected.owners):
+        return None
+    spans: list[list[Token]] = [[] for _ in case.conversation.images]
+    for token, owner in zip(case.found.tokens, case.expected.owners, strict=True):
+        if owner is not None:
+            spans[owner].append(token)
+    return spans if all(spans) else None
+
+
+@check("relations.append", family="variants", needs=NEEDS, positions=WITH_IMAGES)
+def append(case: Case) -> Verdict:
+    """Appending a turn leaves the earlier spans alone."""
+    longer = _longer(case)
+    if case.error is not None or longer is None or not case.found.tokens:
+        return NOT_JUDGED
+    other = case.again(longer)
+    if not holds(other, *NEEDS):
+        return NOT_JUDGED
+    if other.found.tokens[: len(case.found.tokens)] == case.found.tokens:
+        return None
+    at = next(i for i, (a, b) in enumerate(zip(case.found.tokens, [*other.found.tokens, None])) if a != b)
+    return case.finding(
+        "relations.append",
+        "appending a turn without images changes an earlier span",
+        at=case.found.starts[at],
+        expected="the same span",
+    )
+
+
+def _longer(case: Case) -> Conversation | None:
+    """The conversation with one more turn of plain text, in the roles that it has already."""
+    roles = [role for role in case.subject.contract.input.roles if role != "system"]
+    last = case.conversation.messages[-1].role
+    following = [role for role in roles if role != last][:1] or roles[:1]
+    if not following:
+        return None
+    return Conversation([*case.conversation.messages, Message(following[0], [Text("a")])])

@@ -1,0 +1,289 @@
+"""What a subject promises: the ``contract`` of the YAML, also usable from code.
+
+The models are frozen and reject unknown keys; the short forms of the YAML are accepted as they are.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StrictInt,
+    StrictStr,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from image_spans import grammars, slicing
+from image_spans.discovery import is_reference
+from image_spans.errors import ConfigError, nearest
+from image_spans.slicing import Layout
+
+
+class Model(BaseModel):
+    """Base of every model of the YAML: frozen, and an unknown key is an error with a suggestion."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_unknown_keys(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            known = {field.alias or name for name, field in cls.model_fields.items()} | set(cls.model_fields)
+            for key in data:
+                if key not in known:
+                    shown = {field.alias or name for name, field in cls.model_fields.items()}
+                    raise PydanticCustomError(
+                        "unknown_key",
+                        "unknown key {key}{hint}",
+                        {"key": repr(key), "hint": nearest(str(key), shown), "where": str(key)},
+                    )
+        return data
+
+
+def _one_or_more(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _roles(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Tokens: TypeAlias = Annotated[tuple[Annotated[StrictStr, Field(min_length=1)], ...], BeforeValidator(_one_or_more)]
+Options: TypeAlias = dict[StrictStr, Any]
+
+
+class Range(Model):
+    """How many: ``0..4`` in the YAML, or one number."""
+
+    least: StrictInt = Field(ge=0)
+    most: StrictInt = Field(ge=0, le=64)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, data: Any) -> Any:
+        if type(data) is int:
+            return {"least": data, "most": data}
+        if isinstance(data, str):
+            least, dots, most = data.partition("..")
+            if not dots or not least.strip().isdigit() or not most.strip().isdigit():
+                raise PydanticCustomError("range", "{value} is not a range such as 0..4", {"value": repr(data)})
+            return {"least": int(least), "most": int(most)}
+        return data
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if self.least > self.most:
+            raise PydanticCustomError("range", "the range is empty: it begins above its end", {})
+        return self
+
+
+class Input(Model):
+    """Which conversations are inside the contract; by default all that the strategies know."""
+
+    roles: Annotated[tuple[StrictStr, ...], BeforeValidator(_roles), Field(min_length=1)] = (
+        "system",
+        "user",
+        "assistant",
+    )
+    images: Range = Range(least=0, most=4)
+    images_in: Annotated[tuple[StrictStr, ...], BeforeValidator(_roles)] = ("user",)
+    empty_text: Literal["allowed", "forbidden"] = "allowed"
+
+    @model_validator(mode="after")
+    def _images_in_known_roles(self) -> Input:
+        for role in self.images_in:
+            if role not in self.roles:
+                raise PydanticCustomError(
+                    "role",
+                    "images_in names the role {role}, which is not one of roles{hint}",
+                    {"role": repr(role), "hint": nearest(role, self.roles)},
+                )
+        if not self.images_in and self.images.most:
+            raise PydanticCustomError("role", "images_in is empty, but images allows some", {})
+        return self
+
+
+class Numbering(Model):
+    """Tokens round the number of an image, such as ``<image_id>0</image_id>``."""
+
+    open: StrictStr = Field(min_length=1)
+    close: StrictStr = Field(min_length=1)
+    when: Literal["always", "sliced"] = "always"
+    start: StrictInt = Field(default=0, alias="from")
+
+
+class Images(Model):
+    """How one image is written."""
+
+    grammar: StrictStr = "paired"
+    open: Tokens = ()
+    close: Tokens = ()
+    placeholder: StrictStr = Field(min_length=1)
+    slots: Annotated[StrictInt, Field(ge=1)] | StrictStr
+    options: Options = {}
+    order: StrictStr = "as_given"
+    number: Numbering | None = None
+    before: StrictStr = ""
+    after: StrictStr = ""
+
+    @field_validator("grammar")
+    @classmethod
+    def _known_grammar(cls, name: str) -> str:
+        return _known(lambda: grammars.grammar(name), name)
+
+    @field_validator("slots")
+    @classmethod
+    def _known_rule(cls, slots: int | str) -> int | str:
+        if isinstance(slots, str) and slots != "from_features" and not is_reference(slots):
+            _known(lambda: slicing.rule(slots), slots)
+        return slots
+
+    @field_validator("order")
+    @classmethod
+    def _known_order(cls, name: str) -> str:
+        if name not in ORDERS and not is_reference(name):
+            raise PydanticCustomError(
+                "order", "unknown order {name}{hint}", {"name": repr(name), "hint": nearest(name, ORDERS)}
+            )
+        return name
+
+    @model_validator(mode="after")
+    def _brackets_fit_grammar(self) -> Images:
+        if self.grammar == "paired" and not (self.open and self.close):
+            raise PydanticCustomError("brackets", "the grammar paired needs open and close", {})
+        if self.grammar == "run" and (self.open or self.close or self.number):
+            raise PydanticCustomError(
+                "brackets", "the grammar run has no open, close or number; with them it is paired", {}
+            )
+        return self
+
+
+ORDERS = ("as_given", "first_in_message", "first_in_conversation")
+
+
+class Slices(Model):
+    """How the slices of a large image are written, and the rule that says how many."""
+
+    grammar: Literal["flat", "nested"] = "flat"
+    open: Tokens = Field(min_length=1)
+    close: Tokens = Field(min_length=1)
+    row_break: StrictStr = "\n"
+    rule: StrictStr
+    options: Options = {}
+
+    @field_validator("rule")
+    @classmethod
+    def _known_rule(cls, name: str) -> str:
+        return name if is_reference(name) else _known(lambda: slicing.rule(name), name)
+
+
+def _known(look_up: Any, name: str) -> str:
+    try:
+        look_up()
+    except ConfigError as error:
+        raise PydanticCustomError("name", "{text}", {"text": str(error)}) from None
+    return name
+
+
+LiteralPolicy: TypeAlias = Literal["plain", "reject", "interpret"]
+
+
+class Literals(Model):
+    """What a marker means that a user, an assistant or a tool typed as text."""
+
+    policy: LiteralPolicy = "plain"
+    tag: StrictStr | None = None
+    per: dict[StrictStr, LiteralPolicy] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_policy(cls, data: Any) -> Any:
+        return {"policy": data} if isinstance(data, str) else data
+
+    def policy_for(self, spelling: str) -> LiteralPolicy:
+        return self.per.get(spelling, self.policy)
+
+
+Template: TypeAlias = dict[StrictStr, Annotated[tuple[StrictStr, StrictStr], BeforeValidator(_roles)]]
+
+
+class Contract(Model):
+    """All that a subject promises; see the chapter on the YAML in the README."""
+
+    input: Input = Input()
+    bos: Literal["none", "exactly_once", "after_images"]
+    images: Images
+    slices: Slices | None = None
+    literals: Literals = Literals()
+    template: Template | None = None
+
+    _folder: Path | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Contract:
+        if self.slices is not None and self.images.grammar != "paired":
+            raise PydanticCustomError(
+                "slices", "slices need the grammar paired, not {name}", {"name": self.images.grammar}
+            )
+        if self.slices is not None and isinstance(self.images.slots, str):
+            raise PydanticCustomError("slices", "with slices, slots is a number: the slots of each block", {})
+        spelled: dict[str, str] = {}
+        for role, token in self.markers.items():
+            if token in spelled:
+                raise PydanticCustomError(
+                    "markers",
+                    "{token} is both {one} and {other}; no two roles may share a token",
+                    {"token": repr(token), "one": spelled[token], "other": role},
+                )
+            spelled[token] = role
+        return self
+
+    @cached_property
+    def markers(self) -> dict[str, str]:
+        """Role to token, the placeholder among them: ``image_open``, ``slice_close``, ``placeholder``, ..."""
+        found: dict[str, str] = {}
+        for kind, brackets in (("image", self.images), ("slice", self.slices)):
+            if brackets is not None:
+                for role, tokens in ((f"{kind}_open", brackets.open), (f"{kind}_close", brackets.close)):
+                    for marker, token in zip(grammars.markers(role, len(tokens)), tokens, strict=True):
+                        found[marker.role] = token
+        if self.images.number is not None:
+            found["number_open"] = self.images.number.open
+            found["number_close"] = self.images.number.close
+        found["placeholder"] = self.images.placeholder
+        return found
+
+    def layout(self, width: int, height: int, number_of_images: int) -> Layout:
+        """The layout of an image of this size in pixels.
+
+        Raises:
+            ValueError: ``slots: from_features``; then only the features of an encoding know it.
+        """
+        slots = self.images.slots
+        if self.slices is not None:
+            options = {"slots": slots, **self.slices.options}
+            return slicing.rule(self.slices.rule, self._folder)(width, height, number_of_images, **options)
+        if slots == "from_features":
+            raise ValueError("with slots: from_features the layout is not known from the size")
+        if isinstance(slots, int):
+            return slicing.rule("fixed")(width, height, number_of_images, slots=slots)
+        return slicing.rule(slots, self._folder)(width, height, number_of_images, **self.images.options)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder in which ``module:function`` names are looked up first."""
+        return self._folder
+
+    def locate(self, folder: Path) -> Contract:
+        """This contract, its ``module:function`` names looked up in ``folder`` first."""
+        self._folder = folder
+        return self

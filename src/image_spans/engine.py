@@ -1,0 +1,307 @@
+"""One pass, many checks.
+
+A pass draws the conversations of one (subject, position, family), encodes each once and lets every
+check of the family judge it. It is kept; each test reads the verdict of its check from it. Only on a finding is
+anything drawn again: to shrink it, with the same strategy, seed and draws.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, Verbosity, find, given, seed, settings
+from hypothesis.errors import FlakyFailure, NoSuchExample
+
+from image_spans import checks, strategies
+from image_spans.case import Bench, Case
+from image_spans.conversation import Conversation, parse_conversation
+from image_spans.diagnosis import diagnose
+from image_spans.findings import Finding, strip_of
+from image_spans.subject import Subject
+
+
+@dataclass(frozen=True)
+class Family:
+    """What a family of checks draws."""
+
+    name: str
+    share: float
+    """Its draws as a part of the profile's ``max_examples``."""
+    hazard: bool = False
+    """Whether texts spell markers."""
+
+
+FAMILIES = {
+    family.name: family
+    for family in (Family("single", 1.0), Family("hazard", 0.5, hazard=True), Family("variants", 0.2))
+}
+
+
+@dataclass
+class Tally:
+    """What a pass found out about one check."""
+
+    judged: int = 0
+    findings: dict[str, Finding] = field(default_factory=dict)
+    """Fingerprint to the first finding."""
+    blocked_by: Counter[str] = field(default_factory=Counter)
+    """Needed checks that failed, with the number of conversations."""
+
+
+@dataclass
+class Pass:
+    """The conversations of one pass and the tallies of its checks."""
+
+    conversations: tuple[Conversation, ...]
+    tallies: dict[str, Tally]
+
+
+class Engine:
+    """Makes passes and keeps them.
+
+    Args:
+        budget: conversations per pass of the family ``single`` (Hypothesis's ``max_examples``).
+        base_seed: from which the seeds of all passes are derived.
+        only: judge this conversation alone, instead of drawing.
+        database: a Hypothesis example database in which failing conversations are kept, or None.
+    """
+
+    def __init__(self, budget: int, base_seed: int, *, only: Conversation | None = None, database: Any = None) -> None:
+        self.budget = budget
+        self.base_seed = base_seed
+        self.only = only
+        self.database = database
+        self.passes: dict[tuple[str, str, str], Pass] = {}
+        self._benches: dict[int, Bench] = {}
+        self._drawn: dict[tuple[strategies.Profile, str, str], tuple[Conversation, ...]] = {}
+        self._prechecks: dict[tuple[int, str], Finding | None] = {}
+
+    def bench(self, subject: Subject) -> Bench:
+        """The bench of a subject."""
+        if id(subject) not in self._benches:
+            self._benches[id(subject)] = Bench(subject)
+        return self._benches[id(subject)]
+
+    def precheck(self, subject: Subject, name: str) -> Finding | None:
+        """The verdict of a check of the family ``once``."""
+        key = (id(subject), name)
+        if key not in self._prechecks:
+            check = checks.checks()[name]
+            try:
+                verdict = check.judge(subject)
+            except Exception as error:  # the tokenizer is foreign code
+                verdict = Finding(name, f"the tokenizer raised {type(error).__name__}: {error}", subject.name)
+            self._prechecks[key] = verdict if isinstance(verdict, Finding) else None
+        return self._prechecks[key]
+
+    def failed_prechecks(self, subject: Subject) -> list[Finding]:
+        """The findings of all prechecks that apply."""
+        found = [
+            self.precheck(subject, check.name)
+            for check in checks.checks().values()
+            if check.family == "once" and check.inapplicable(subject) is None
+        ]
+        return [finding for finding in found if finding is not None]
+
+    def survey(self, subject: Subject, position: str, family: str) -> Pass:
+        """The pass of a subject, position and family; made once."""
+        key = (subject.name, position, family)
+        if key not in self.passes:
+            self.passes[key] = self._make_pass(subject, position, FAMILIES[family])
+        return self.passes[key]
+
+    def _make_pass(self, subject: Subject, position: str, family: Family) -> Pass:
+        names = [
+            check.name
+            for check in checks.checks().values()
+            if check.family == family.name and check.inapplicable(subject) is None
+        ]
+        conversations = self.conversations(subject, position, family)
+        tallies = {name: Tally() for name in names}
+        bench = self.bench(subject)
+        for conversation in conversations:
+            case = bench.case(conversation)
+            for name in names:
+                self._tally(case, name, tallies[name])
+        return Pass(conversations, tallies)
+
+    def _tally(self, case: Case, name: str, tally: Tally) -> None:
+        verdict = checks.judge(case, name)
+        if verdict is None:
+            tally.judged += 1
+        elif isinstance(verdict, Finding):
+            tally.judged += 1
+            found = diagnosed(case, verdict)
+            tally.findings.setdefault(found.fingerprint, found)
+        else:
+            tally.blocked_by.update(_roots(case, name))
+
+    def conversations(self, subject: Subject, position: str, family: Family) -> tuple[Conversation, ...]:
+        """The conversations of a pass: kept failures first, then the draws."""
+        if self.only is not None:
+            return (self.only,)
+        profile = _profile(subject, family)
+        drawn = self._draw(profile, position, family)
+        return tuple(dict.fromkeys([*self._kept(subject, position, family.name), *drawn]))
+
+    def _draw(self, profile: strategies.Profile, position: str, family: Family) -> tuple[Conversation, ...]:
+        """Draws depend on the profile alone, so subjects with equal profiles share them."""
+        key = (profile, position, family.name)
+        if key not in self._drawn:
+            drawn: list[Conversation] = []
+
+            @seed(Random(self._seed(position, family)).getrandbits(64))
+            @settings(self._settings(family), phases=[Phase.generate])
+            @given(_strategy(profile, position, family))
+            def collect(conversation: Conversation) -> None:
+                drawn.append(conversation)
+
+            collect()
+            self._drawn[key] = tuple(drawn)
+        return self._drawn[key]
+
+    def shrink(self, subject: Subject, position: str, finding: Finding) -> Finding:
+        """The same finding on the smallest conversation; the recorded one where shrinking does not reach it."""
+        family = FAMILIES[checks.checks()[finding.check].family]
+        if self.only is not None or finding.conversation is None:
+            return finding
+        bench = self.bench(subject)
+        seen: dict[Conversation, Finding | None] = {}
+
+        def shows(conversation: Conversation) -> bool:
+            if conversation not in seen:  # a pipeline with a memory must not give two answers
+                case = Case(bench, conversation)
+                verdict = checks.judge(case, finding.check)
+                found = diagnosed(case, verdict) if isinstance(verdict, Finding) else None
+                seen[conversation] = found if found is not None and found.fingerprint == finding.fingerprint else None
+            return seen[conversation] is not None
+
+        try:
+            smallest = find(
+                _strategy(_profile(subject, family), position, family),
+                shows,
+                settings=settings(self._settings(family), phases=[Phase.generate, Phase.shrink]),
+                random=Random(self._seed(position, family)),
+            )
+        except (NoSuchExample, FlakyFailure):
+            result = finding
+        else:
+            result = seen[smallest] or finding
+        self._keep(subject, position, family.name, result)
+        return result
+
+    def _settings(self, family: Family) -> settings:
+        # No explain phase: it costs more than the shrinking and speaks of arguments, not of tokens.
+        return settings(
+            max_examples=max(1, round(self.budget * family.share)),
+            database=None,
+            deadline=None,
+            derandomize=False,
+            verbosity=Verbosity.quiet,
+            suppress_health_check=list(HealthCheck),
+        )
+
+    def _seed(self, position: str, family: Family) -> int:
+        return self.base_seed + zlib.crc32(f"{position} {family.name}".encode())
+
+    def _key(self, subject: Subject, position: str, family: str) -> bytes:
+        return f"image-spans {subject.name} {position} {family}".encode()
+
+    def _kept(self, subject: Subject, position: str, family: str) -> list[Conversation]:
+        """Conversations that failed in an earlier run; those that no longer parse are dropped."""
+        if self.database is None:
+            return []
+        kept = []
+        key = self._key(subject, position, family)
+        for value in sorted(self.database.fetch(key)):
+            try:
+                kept.append(parse_conversation(value.decode()))
+            except ValueError:
+                self.database.delete(key, value)
+        return kept
+
+    def _keep(self, subject: Subject, position: str, family: str, finding: Finding) -> None:
+        if self.database is not None and finding.conversation is not None:
+            self.database.save(self._key(subject, position, family), repr(finding.conversation).encode())
+
+    def forget_repaired(self, subject: Subject, position: str, family: str) -> None:
+        """Drop kept conversations once a pass over them found nothing."""
+        done = self.survey(subject, position, family)
+        if self.database is None or self.only is not None or any(tally.findings for tally in done.tallies.values()):
+            return
+        key = self._key(subject, position, family)
+        for value in list(self.database.fetch(key)):
+            self.database.delete(key, value)
+
+
+def _profile(subject: Subject, family: Family) -> strategies.Profile:
+    return strategies.Profile.of(subject.contract, spellings=spellings(subject) if family.hazard else ())
+
+
+def _strategy(profile: strategies.Profile, position: str, family: Family) -> Any:
+    return strategies.conversations(position=position, profile=profile, hazard=family.hazard)
+
+
+def spellings(subject: Subject) -> tuple[str, ...]:
+    """The texts from which hazards are built: markers, the data tag, BOS, EOS and the template's special tokens."""
+    special = subject.tokenizer.special_tokens()
+    template = "".join(text for pair in (subject.contract.template or {}).values() for text in pair)
+    named = [
+        subject.tokenizer.id_to_token(i) for name, i in subject.tokenizer.named_ids().items() if name in ("bos", "eos")
+    ]
+    found = [*subject.contract.markers.values(), *named, *(token for token in special if token in template)]
+    if subject.contract.literals.tag:
+        found.append(subject.contract.literals.tag)
+    return tuple(sorted(set(found)))
+
+
+def _roots(case: Case, name: str) -> Iterable[str]:
+    """The needed checks that failed on a case, without those that were themselves not judged."""
+    found = []
+    for need in checks.checks()[name].needs:
+        verdict = checks.judge(case, need)
+        if isinstance(verdict, Finding):
+            found.append(need)
+    return found
+
+
+def diagnosed(case: Case, finding: Finding) -> Finding:
+    """A finding with its cause and the ids around the fault."""
+    if finding.strip is not None or finding.conversation is None:
+        return finding
+    strip = None
+    if case.encoding is not None and finding.at is not None:
+        note = f"expected {finding.expected}" if finding.expected else "here"
+        strip = strip_of(case.encoding.ids, finding.at, case.id_name, ascii(note)[1:-1])
+    return finding.having(cause=diagnose(case, finding), strip=strip)
+
+
+def verify(subject: Subject, conversation: Conversation, *names: str) -> None:
+    """Judge one conversation with the named checks (default: all that need no hazards or variants).
+
+    Raises:
+        Finding: the first check that fails, with its cause.
+        ConfigError: no such check.
+    """
+    chosen = [one for name in names for one in checks.find(name)] or [
+        check.name for check in checks.checks().values() if check.family in ("once", "single")
+    ]
+    engine = Engine(1, 0)
+    case: Case | None = None
+    for name in chosen:
+        check = checks.checks()[name]
+        if check.inapplicable(subject) is not None:
+            continue
+        if check.family == "once":
+            found = engine.precheck(subject, name)
+        else:
+            case = case or engine.bench(subject).case(conversation)
+            verdict = checks.judge(case, name)
+            found = diagnosed(case, verdict) if isinstance(verdict, Finding) else None
+        if found is not None:
+            raise found

@@ -1,0 +1,30 @@
+"""The errors that this package raises on purpose; each is one sentence that says what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ConfigError(Exception):
+    """Something that the user wrote (YAML, option, path, hash) is wrong.
+
+    The text is one line: where, what, what was expected. The plugin turns it into a pytest usage
+    error (exit code 4), the command line into exit code 2; neither shows a traceback.
+    """
+
+
+class Unavailable(Exception):
+    """A tokenizer cannot be had here and now: a package, an optional library or a wheel is missing.
+
+    Not a fault: the subject is skipped with this reason, or refused under ``--spans-require-all``.
+    """
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """``"; did you mean 'x'?"`` for the closest known spelling, else a list of all of them."""
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(names)}" if names else ""

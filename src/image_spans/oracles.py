@@ -1,0 +1,322 @@
+"""What the ids of a conversation must contain, and what they do contain.
+
+Both sides are pure. :class:`Oracle` computes from the conversation and the contract alone; it never
+calls a pipeline. :func:`scan` reads ids with nothing but the ids of the declared markers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, TypeAlias
+
+from image_spans import discovery
+from image_spans.contract import Contract
+from image_spans.conversation import Conversation, Image, Message, Part, Text
+from image_spans.grammars import Element, Fixed, Marker, Pair, grammar
+from image_spans.slicing import Block, Layout
+
+Token: TypeAlias = tuple[str, int]
+"""A structural token: its role and how often it repeats (1, or the length of a placeholder run)."""
+
+PLACEHOLDER = "placeholder"
+
+
+class Piece(NamedTuple):
+    """Text that must stand between two structural tokens."""
+
+    text: str
+    message: int | None
+    """The message that it belongs to; None for text that the pipeline writes by contract."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The structure that a conversation must have: tokens, and the text before, between and after them."""
+
+    tokens: list[Token]
+    gaps: list[list[Piece]]
+    """``gaps[i]`` stands before ``tokens[i]``; the last one at the end."""
+    owners: list[int | None]
+    """Per token: the image (index in reading order) that it belongs to; None for typed marker text."""
+    messages: list[int]
+    """Per token: the message that it stands in."""
+    order: list[int]
+    """The images in the order in which their blocks must stand."""
+
+    def inside_block(self, gap: int) -> bool:
+        """Whether this gap lies between two tokens of the same image."""
+        return 0 < gap < len(self.tokens) and self.owners[gap] is not None and self.owners[gap] == self.owners[gap - 1]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The structure that ids do have."""
+
+    ids: Sequence[int]
+    tokens: list[Token]
+    starts: list[int]
+    ends: list[int]
+    """Token ``i`` covers ``ids[starts[i]:ends[i]]``."""
+    bos: list[int]
+    """Positions of the BOS id; they count as neither structure nor text."""
+
+    def gap(self, index: int) -> tuple[int, ...]:
+        """The text ids before token ``index`` (the last gap: after all tokens), BOS left out."""
+        start = self.ends[index - 1] if index else 0
+        end = self.starts[index] if index < len(self.starts) else len(self.ids)
+        if start == end:
+            return ()
+        if self.bos:
+            taken = set(self.bos)
+            return tuple(self.ids[at] for at in range(start, end) if at not in taken)
+        return tuple(self.ids[start:end])
+
+    @cached_property
+    def runs(self) -> list[tuple[int, int]]:
+        """``[start, end)`` of every run of placeholders."""
+        return [
+            (start, end)
+            for (role, _), start, end in zip(self.tokens, self.starts, self.ends, strict=True)
+            if role == PLACEHOLDER
+        ]
+
+
+def scan(ids: Sequence[int], roles: Mapping[int, str], bos: int | None) -> Found:
+    """Find the structural tokens in ids.
+
+    Args:
+        ids: token ids.
+        roles: id to role, for every declared marker and the placeholder.
+        bos: the id of BOS, or None.
+    """
+    tokens: list[Token] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    bos_at: list[int] = []
+    length = len(ids)
+    index = 0
+    run_length = 1  # of the run before: runs are mostly equal, and comparing slices is much faster than stepping
+    while index < length:
+        token_id = ids[index]
+        role = roles.get(token_id)
+        if role is None:
+            if token_id == bos:
+                bos_at.append(index)
+            index += 1
+            continue
+        end = index + 1
+        if role == PLACEHOLDER:
+            if ids[index : index + run_length] == [token_id] * run_length:
+                end = index + run_length
+            while end < length and ids[end] == token_id:
+                end += 1
+            run_length = end - index
+        tokens.append((role, end - index))
+        starts.append(index)
+        ends.append(end)
+        index = end
+    return Found(ids, tokens, starts, ends, bos_at)
+
+
+class Imbalance(NamedTuple):
+    """The first structural token that breaks the pairing."""
+
+    token: int
+    """Index in the tokens; the number of tokens when something is open at the end."""
+    text: str
+    """What is wrong there."""
+
+
+def imbalance(tokens: Sequence[Token], pairs: Iterable[Pair]) -> Imbalance | None:
+    """Whether every close closes an open of its kind, in the nesting that the grammar allows (I1)."""
+    opens = {pair.open: pair for pair in pairs}
+    closes = {pair.close: pair for pair in opens.values()}
+    stack: list[tuple[Pair, int]] = []
+    for index, (role, _) in enumerate(tokens):
+        if role in opens:
+            pair = opens[role]
+            if stack and stack[-1][0].kind not in pair.within:
+                return Imbalance(index, f"{_a(pair.kind)} opens inside {_a(stack[-1][0].kind)} span")
+            stack.append((pair, index))
+        elif role in closes:
+            pair = closes[role]
+            if not stack:
+                return Imbalance(index, f"{_a(pair.kind)} close has no open")
+            if stack[-1][0] is not pair:
+                return Imbalance(index, f"{_a(pair.kind)} close stands where {_a(stack[-1][0].kind)} span is open")
+            stack.pop()
+    if stack:
+        return Imbalance(len(tokens), f"{_a(stack[-1][0].kind)} span is still open at the end")
+    return None
+
+
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A part with the place in which it is written, and its image number if it is one."""
+
+    part: Part
+    image: int | None
+
+
+Arrangement: TypeAlias = "list[list[_Placed]]"
+
+
+def _as_given(messages: Arrangement) -> Arrangement:
+    return messages
+
+
+def _first_in_message(messages: Arrangement) -> Arrangement:
+    return [sorted(message, key=lambda placed: placed.image is None) for message in messages]
+
+
+def _first_in_conversation(messages: Arrangement) -> Arrangement:
+    images = [placed for message in messages for placed in message if placed.image is not None]
+    texts = [[placed for placed in message if placed.image is None] for message in messages]
+    return [images + texts[0], *texts[1:]] if texts else []
+
+
+_ORDERS: dict[str, Callable[[Arrangement], Arrangement]] = {
+    "as_given": _as_given,
+    "first_in_message": _first_in_message,
+    "first_in_conversation": _first_in_conversation,
+}
+
+
+class Oracle:
+    """Expected structures under one contract; blocks of equal images are computed once."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract = contract
+        self._grammar = grammar(contract.images.grammar)
+        self._blocks: dict[tuple[int, int, int, int], Sequence[Element]] = {}
+        self.pairs: tuple[Pair, ...] = tuple(self._grammar.pairs(contract))
+        self._interpreted = {
+            token: role
+            for role, token in contract.markers.items()
+            if contract.literals.policy_for(token) == "interpret"
+        }
+        self._template = contract.template or {}
+
+    def expected(self, conversation: Conversation, features: Sequence[tuple[int, int]] | None = None) -> Expected:
+        """The structure of a conversation.
+
+        Args:
+            conversation: any conversation inside the contract.
+            features: ``(image, slots)`` as the vision side delivers them; needed only for ``slots: from_features``.
+        """
+        build = _Builder()
+        arranged = self._arranged(conversation)
+        order: list[int] = []
+        begin, end = self._template.get("begin", ("", "")), self._template.get("end", ("", ""))
+        build.text("".join(begin), None)
+        for index, (message, parts) in enumerate(zip(conversation.messages, arranged, strict=True)):
+            before, after = self._template.get(message.role, ("", ""))
+            build.text(before, None)
+            for placed in parts:
+                if placed.image is None:
+                    assert isinstance(placed.part, Text)
+                    self._typed(build, placed.part.text, index)
+                else:
+                    assert isinstance(placed.part, Image)
+                    order.append(placed.image)
+                    elements = self._block(placed.part, placed.image, len(conversation.images), features)
+                    build.block(elements, placed.image, index)
+            build.text(after, None)
+        build.text("".join(end), None)
+        return Expected(build.tokens, build.gaps, build.owners, build.messages, order)
+
+    def _arranged(self, conversation: Conversation) -> Arrangement:
+        number = 0
+        messages: Arrangement = []
+        for message in conversation.messages:
+            parts = []
+            for part in message.parts:
+                is_image = isinstance(part, Image)
+                parts.append(_Placed(part, number if is_image else None))
+                number += is_image
+            messages.append(parts)
+        order = self.contract.images.order
+        if order in _ORDERS:
+            return _ORDERS[order](messages)
+        return _reordered_by(discovery.resolve(order, self.contract.folder), conversation, messages)
+
+    def _typed(self, build: _Builder, text: str, message: int) -> None:
+        """Text that somebody typed; under ``interpret`` a marker in it yields its own id."""
+        while self._interpreted:
+            hits = [(text.find(token), -len(token), token) for token in self._interpreted if token in text]
+            if not hits:
+                break
+            at, _, token = min(hits)
+            build.text(text[:at], message)
+            build.token(self._interpreted[token], 1, None, message)
+            text = text[at + len(token) :]
+        build.text(text, message)
+
+    def _block(
+        self, image: Image, number: int, count: int, features: Sequence[tuple[int, int]] | None
+    ) -> Sequence[Element]:
+        if self.contract.images.slots == "from_features":
+            delivered = sum(slots for owner, slots in features or () if owner == number)
+            return self._grammar.write(Layout(Block(1, delivered)), self.contract, number)
+        key = (image.width, image.height, count, number if self.contract.images.number else 0)
+        elements = self._blocks.get(key)
+        if elements is None:
+            layout = self.contract.layout(image.width, image.height, count)
+            elements = self._blocks[key] = self._grammar.write(layout, self.contract, number)
+        return elements
+
+
+def _reordered_by(
+    function: Callable[[Conversation], Conversation], conversation: Conversation, messages: Arrangement
+) -> Arrangement:
+    """The arrangement of the user's own reordering; which image is which is told by object identity."""
+    fresh = [
+        Message(message.role, [Image(p.width, p.height) if isinstance(p, Image) else p for p in message.parts])
+        for message in conversation.messages
+    ]
+    numbers = {
+        id(part): placed.image
+        for m, row in zip(fresh, messages, strict=True)
+        for part, placed in zip(m.parts, row, strict=True)
+    }
+    moved = function(Conversation(fresh))
+    return [[_Placed(part, numbers.get(id(part))) for part in message.parts] for message in moved.messages]
+
+
+class _Builder:
+    """Collects tokens and the text between them; runs of placeholders that touch become one."""
+
+    def __init__(self) -> None:
+        self.tokens: list[Token] = []
+        self.gaps: list[list[Piece]] = [[]]
+        self.owners: list[int | None] = []
+        self.messages: list[int] = []
+
+    def text(self, text: str, message: int | None) -> None:
+        if text:
+            self.gaps[-1].append(Piece(text, message))
+
+    def token(self, role: str, count: int, owner: int | None, message: int) -> None:
+        if role == PLACEHOLDER and self.tokens and self.tokens[-1][0] == PLACEHOLDER and not self.gaps[-1]:
+            self.tokens[-1] = (PLACEHOLDER, self.tokens[-1][1] + count)
+            return
+        self.tokens.append((role, count))
+        self.gaps.append([])
+        self.owners.append(owner)
+        self.messages.append(message)
+
+    def block(self, elements: Sequence[Element], image: int, message: int) -> None:
+        """Write one image."""
+        for element in elements:
+            if isinstance(element, Fixed):
+                self.text(element.text, None)
+            elif isinstance(element, Marker):
+                self.token(element.role, 1, image, message)
+            else:
+                self.token(PLACEHOLDER, element.count, image, message)

@@ -1,0 +1,53 @@
+"""MiniCPM-V 2.6 and later: an overview span, then one span for each slice, rows joined by the row break.
+
+Also right for models without slices, whose images are one span each (Qwen-VL, InternVL).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from image_spans.contract import Contract
+from image_spans.conversation import Conversation, Text
+from image_spans.pipelines._prompt import Assembly, Prompt
+from image_spans.subject import Tokenizer
+
+
+def encode(
+    tokenizer: Tokenizer, conversation: Conversation, *, contract: Contract, assembly: Assembly = "segments"
+) -> dict[str, Any]:
+    """ids, image bounds and labels of a conversation."""
+    images, slices = contract.images, contract.slices
+    prompt = Prompt(tokenizer, contract.template, assembly)
+    number = 0
+
+    def span(opens: tuple[str, ...], count: int, closes: tuple[str, ...]) -> None:
+        for token in opens:
+            prompt.token(token)
+        prompt.slots(images.placeholder, count)
+        for token in closes:
+            prompt.token(token)
+
+    for message in conversation.messages:
+        prompt.begin(message.role)
+        for part in message.parts:
+            if isinstance(part, Text):
+                prompt.text(part.text)
+                continue
+            layout = contract.layout(part.width, part.height, len(conversation.images))
+            prompt.fixed(images.before)
+            if images.number and (images.number.when == "always" or layout.sliced):
+                prompt.token(images.number.open)
+                prompt.fixed(str(images.number.start + number))
+                prompt.token(images.number.close)
+            number += 1
+            if layout.overview:
+                span(images.open, layout.overview.slots, images.close)
+            for index, row in enumerate(layout.grid if slices else ()):
+                assert slices is not None
+                prompt.fixed(slices.row_break if index else "")
+                for block in row:
+                    span(slices.open, block.slots, slices.close)
+            prompt.fixed(images.after)
+        prompt.end()
+    return prompt.result(contract.bos)

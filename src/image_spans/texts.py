@@ -1,0 +1,148 @@
+"""Whether the text between structural tokens is the text that was given.
+
+What a tokenizer does to text anyway (normal forms, a dummy prefix, unknown characters) is not held
+against a pipeline: a stretch of ids is compared with the text itself and with what the raw tokenizer
+gives back for that text alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+from image_spans.oracles import Piece
+from image_spans.subject import Subject
+
+
+class Texts:
+    """Compares stretches of ids with pieces of text for one subject; all look-ups are remembered."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._tokenizer = subject.tokenizer
+        self._facts = subject.facts
+        structural = set(subject.marker_ids.values()) | {subject.facts.bos}
+        self.specials: Mapping[int, str] = {
+            token_id: token
+            for token, token_id in subject.tokenizer.special_tokens().items()
+            if token_id not in structural
+        }
+        self._bos = subject.facts.bos
+        self._unk = subject.tokenizer.named_ids().get("unk")
+        self._decoded: dict[tuple[int, ...], str] = {}
+        self._alone: dict[str, tuple[tuple[int, ...], str]] = {}
+        self._exact = subject.contract.template is not None
+
+    def decode(self, ids: tuple[int, ...]) -> str:
+        """The text of a stretch, with the blank in front that a bare decode may strip."""
+        text = self._decoded.get(ids)
+        if text is None:
+            anchor = self._facts.anchor
+            whole = self._tokenizer.decode([*anchor, *ids])
+            lead = self._facts.anchor_text
+            text = whole[len(lead) :] if whole.startswith(lead) else self._tokenizer.decode(list(ids))
+            self._decoded[ids] = text
+        return text
+
+    def alone(self, text: str) -> tuple[tuple[int, ...], str]:
+        """The ids of a text on its own, and what they decode to."""
+        found = self._alone.get(text)
+        if found is None:
+            ids = tuple(self._tokenizer.encode_text(text))
+            found = self._alone[text] = (ids, self.decode(ids))
+        return found
+
+    def survives(self, ids: tuple[int, ...], pieces: Sequence[Piece]) -> bool:
+        """Whether a stretch of ids holds the pieces: exactly, or in order where no template is declared."""
+        if not ids:
+            return all(not piece.text or not self.alone(piece.text)[0] for piece in pieces)
+        if not self._exact:
+            return self._in_order(ids, pieces)
+        return self.is_exactly(ids, pieces)
+
+    def is_exactly(self, ids: tuple[int, ...], pieces: Sequence[Piece]) -> bool:
+        """Whether a stretch of ids is the pieces and nothing else; special tokens only where we wrote them."""
+        if not ids:
+            return self.survives(ids, pieces)
+        specials = self.specials
+        found: list[list[int]] = [[]]
+        found_specials: list[int] = []
+        for token_id in ids:
+            if token_id in specials:
+                found_specials.append(token_id)
+                found.append([])
+            else:
+                found[-1].append(token_id)
+        wanted, wanted_specials = self._split(pieces)
+        if found_specials != wanted_specials:
+            return False
+        return all(self._stretch(tuple(a), b) for a, b in zip(found, wanted, strict=True))
+
+    def _split(self, pieces: Sequence[Piece]) -> tuple[list[list[str]], list[int]]:
+        """Pieces cut at the special tokens that stand in fixed text; typed text is never cut."""
+        wanted: list[list[str]] = [[]]
+        specials: list[int] = []
+        ids = self._tokenizer.special_tokens()
+        for piece in pieces:
+            if piece.message is not None:
+                wanted[-1].append(piece.text)
+                continue
+            for part in self._special_text.split(piece.text):
+                token_id = ids.get(part)
+                if token_id is None:
+                    wanted[-1].append(part)
+                elif token_id != self._bos:  # bos.placement judges it
+                    specials.append(token_id)
+                    wanted.append([])
+        return wanted, specials
+
+    @cached_property
+    def _special_text(self) -> re.Pattern[str]:
+        spelled = sorted(self._tokenizer.special_tokens(), key=len, reverse=True)
+        return re.compile(f"({'|'.join(map(re.escape, spelled))})" if spelled else r"(?!)")
+
+    def _stretch(self, ids: tuple[int, ...], texts: Sequence[str]) -> bool:
+        joined = "".join(texts)
+        decoded = self.decode(ids) if ids else ""
+        if decoded == joined and (self._unk is None or self._unk not in ids):
+            return True
+        whole, whole_text = self.alone(joined)
+        if ids == whole:
+            return True
+        if self._unk is not None and ids.count(self._unk) != whole.count(self._unk):
+            return False
+        if decoded == whole_text:
+            return True
+        return self._ends(decoded, texts, anywhere=False)
+
+    def _in_order(self, ids: tuple[int, ...], pieces: Sequence[Piece]) -> bool:
+        texts = [piece.text for piece in pieces]
+        if self._unk is not None and self._unk in ids and not any(self._unk in self.alone(text)[0] for text in texts):
+            return False
+        return self._ends(self.decode(ids), texts, anywhere=True)
+
+    def _ends(self, decoded: str, texts: Sequence[str], *, anywhere: bool) -> bool:
+        """Whether the texts follow each other in ``decoded``, each in one of the forms that it may take."""
+        ends = {0}
+        for text in texts:
+            reached = set()
+            for form in self.forms(text):
+                for end in ends:
+                    if anywhere:
+                        at = decoded.find(form, end)
+                        if at >= 0:
+                            reached.add(at + len(form))
+                    elif decoded.startswith(form, end):
+                        reached.add(end + len(form))
+            if not reached:
+                return False
+            ends = reached if not anywhere else {min(reached)}
+        return anywhere or len(decoded) in ends
+
+    def forms(self, text: str) -> set[str]:
+        """The texts that may stand for ``text``: itself, what the raw tokenizer gives back, a dummy blank in front."""
+        given_back = self.alone(text)[1]
+        forms = {text, given_back}
+        if self._facts.dummy_prefix:
+            forms |= {" " + text, given_back.removeprefix(" ") if not text.startswith(" ") else given_back}
+        return forms

@@ -1,0 +1,374 @@
+"""A YAML file that knows in which line everything stands, and says in plain words what is wrong with it.
+
+Only plain data is read: no tags, no objects, keys are text and given once. Nothing here knows what the
+file is about; :mod:`image_spans.config` does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn, TypeAlias, get_args
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_core.core_schema import ErrorType
+
+from image_spans.errors import ConfigError, nearest
+
+KeyPath: TypeAlias = tuple[str | int, ...]
+
+LARGEST_FILE = 1_000_000  # bytes; a file of subjects has a few thousand
+MOST_VALUES = 20_000  # aliases counted as often as they are used
+DEEPEST = 50
+_LONGEST_NUMBER = 40  # characters; longer ones are hashes or identifiers that lack quotes
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: where, and in plain words what, what was expected, and the remedy."""
+
+    line: int
+    path: KeyPath
+    text: str
+
+
+@dataclass
+class Document:
+    """The plain data of a YAML file, with the line of every key and list entry."""
+
+    label: str
+    """What messages call the file."""
+    data: Any = None
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    unread: set[KeyPath] = field(default_factory=set)
+    """What could not be read, and so must not be judged a second time."""
+
+    def line(self, path: KeyPath) -> int:
+        """The line of the key (or of the nearest one above it)."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+    def add(self, path: KeyPath, text: str, key: str | None = None) -> None:
+        """Note a problem of the value at ``path``; with ``key``, in the line of that key of it."""
+        if not any(path[: len(bad)] == bad for bad in self.unread):
+            self.problems.append(Problem(self.line(path if key is None else (*path, key)), path, text))
+
+    def add_all(self, error: ValidationError, above: KeyPath = ()) -> None:
+        """Note what pydantic found in the value at ``above``, in plain words."""
+        for path, text, key in _plain(error.errors(include_url=False), self, above):
+            self.add(path, text, key)
+
+    def raise_problems(self) -> None:
+        """Raise the first problem, by line, if there is any.
+
+        Raises:
+            ConfigError: one line, which also says how many more there are.
+        """
+        if self.problems:
+            first = min(self.problems, key=lambda problem: problem.line)
+            more = len(set(self.problems)) - 1
+            refuse(self.label, first.text + (f" (and {more} more)" if more else ""), first.line, first.path)
+
+
+def refuse(label: str, text: str, line: int | None = None, path: KeyPath = ()) -> NoReturn:
+    """Raise the ConfigError ``label:line: path: text``, on one line whatever ``text`` quotes."""
+    place = [label if line is None else f"{label}:{line}", *([dotted(path)] if path else []), text]
+    raise ConfigError(" ".join(": ".join(place).split()))
+
+
+def dotted(path: KeyPath) -> str:
+    """``subjects.minicpm-v.pipeline.returns[0]``"""
+    shown = ""
+    for key in path:
+        if isinstance(key, int):
+            shown += f"[{key}]"
+        else:
+            name = key if key.isprintable() and key and " " not in key else repr(key)
+            shown += f".{name}" if shown else name
+    return shown
+
+
+def read_document(path: Path, label: str) -> Document:
+    """The document in a file; problems that leave the rest readable are collected in it.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not YAML.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST_FILE + 1)
+    except FileNotFoundError:
+        refuse(label, "there is no such file")
+    except IsADirectoryError:
+        refuse(label, "is a folder; expected a YAML file")
+    except OSError as error:
+        refuse(label, f"cannot be read: {error.strerror}")
+    if len(raw) > LARGEST_FILE:
+        refuse(label, "is larger than 1 MB; expected a file that describes subjects")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        refuse(label, f"is not UTF-8 (byte 0x{raw[error.start]:02x}); save it as UTF-8", line)
+    document = Document(label)
+    node = _compose(text, label)
+    if node is not None:
+        document.data = _Reader(document).value(node, ())
+    return document
+
+
+def _compose(text: str, label: str) -> yaml.Node | None:
+    try:
+        loader = yaml.SafeLoader(text)
+        return loader.get_single_node()
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        refuse(label, f"not valid YAML: the character U+{ord(text[error.position]):04X} is not allowed", line)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        refuse(label, f"not valid YAML: {_syntax(error, line)}", line)
+    except RecursionError:
+        refuse(label, "is nested too deeply")
+
+
+_SYNTAX = (
+    (r"character '\\t' that cannot start", "a tab; expected spaces for indentation"),
+    (r"character '(.+)' that cannot start", r"a text cannot begin with \1 here; put it in quotes"),
+    (r"mapping values are not allowed", "':' is not allowed here; put the value in quotes or correct the indentation"),
+    (r"could not find expected ':'", "a ':' is missing after the key before this line"),
+    (r"expected <block end>", "the indentation does not fit the lines above"),
+    (r"found another document", "a second document begins; expected one"),
+    (r"undefined alias '(.+)'", r"the alias *\1 stands before or without its anchor &\1"),
+    (r"undefined tag handle '(.+)'", r"the tag \1 is not allowed; put a text that begins with ! in quotes"),
+)
+
+
+def _syntax(error: yaml.MarkedYAMLError, line: int) -> str:
+    problem = error.problem or "it ends too early"
+    for pattern, words in _SYNTAX:
+        match = re.search(pattern, problem)
+        if match:
+            return match.expand(words)
+    begun = error.context_mark.line + 1 if error.context_mark else line
+    return problem + (f" ({error.context}, begun in line {begun})" if begun != line and error.context else "")
+
+
+class _Reader:
+    """Turns nodes into plain data, and notes what is not plain."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._constructor = yaml.constructor.SafeConstructor()
+        self._count = 0
+
+    def value(self, node: yaml.Node, path: KeyPath) -> Any:
+        self._count += 1
+        line = node.start_mark.line + 1
+        if self._count > MOST_VALUES:
+            refuse(self._document.label, f"holds more than {MOST_VALUES} values, its aliases written out", line)
+        if len(path) > DEEPEST:
+            refuse(self._document.label, "is nested too deeply", line)
+        if isinstance(node, yaml.MappingNode) and node.tag == "tag:yaml.org,2002:map":
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode) and node.tag == "tag:yaml.org,2002:seq":
+            return [self._at(item, (*path, index), item) for index, item in enumerate(node.value)]
+        if isinstance(node, yaml.ScalarNode) and node.tag in _SCALARS:
+            return self._scalar(node, path)
+        tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+        self._bad(path, line, f"the tag {_short(tag)} is not allowed; only plain YAML values are read")
+        return None
+
+    def _at(self, node: yaml.Node, path: KeyPath, place: yaml.Node) -> Any:
+        self._document.lines[path] = place.start_mark.line + 1
+        return self.value(node, path)
+
+    def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        merged: list[yaml.MappingNode] = []
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                parts = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+                merged += [part for part in parts if isinstance(part, yaml.MappingNode)]
+                if not all(isinstance(part, yaml.MappingNode) for part in parts):
+                    self._problem(path, line, "<< expects an alias of a mapping")
+                continue
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag not in _TEXTS:
+                if isinstance(key_node, yaml.ScalarNode) and key_node.tag in _SCALARS:
+                    self._problem(path, line, f"the key {_short(key_node.value)} is not text; put it in quotes")
+                else:
+                    self._problem(path, line, "expected text as a key, found a list, a mapping or a tag")
+                continue
+            key = key_node.value
+            if key in result:
+                first = self._document.lines[(*path, key)]
+                self._problem(path, line, f"duplicate key {_short(repr(key))}; it is already in line {first}")
+                continue
+            result[key] = self._at(value_node, (*path, key), key_node)
+        for part in merged:
+            for key, value in self.value(part, (*path, "<<")).items():
+                if key not in result:
+                    result[key] = value
+                    self._move((*path, "<<", key), (*path, key))
+        return result
+
+    def _move(self, old: KeyPath, new: KeyPath) -> None:
+        """Give the lines of a merged key, and of all below it, to the key where it counts."""
+        for path, line in list(self._document.lines.items()):
+            if path[: len(old)] == old:
+                self._document.lines[(*new, *path[len(old) :])] = line
+
+    def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
+        if node.tag in _TEXTS:
+            return node.value
+        try:
+            if len(node.value) > _LONGEST_NUMBER:
+                raise OverflowError
+            return self._constructor.construct_object(node)
+        except (ValueError, LookupError, ArithmeticError):
+            shown = f"{_short(node.value)} is not a {_SCALARS[node.tag]} that can be read"
+            self._bad(path, node.start_mark.line + 1, f"{shown}; put it in quotes if it is text")
+            return None
+
+    def _problem(self, path: KeyPath, line: int, text: str) -> None:
+        self._document.problems.append(Problem(line, path, text))
+
+    def _bad(self, path: KeyPath, line: int, text: str) -> None:
+        self._problem(path, line, text)
+        self._document.unread.add(path)
+
+
+# A date is text here, and so is "=", which YAML 1.1 gives a type of its own.
+_TEXTS = {f"tag:yaml.org,2002:{name}" for name in ("str", "timestamp", "value")}
+_SCALARS = {f"tag:yaml.org,2002:{name}": name for name in ("int", "float", "bool", "null")} | dict.fromkeys(
+    _TEXTS, "text"
+)
+
+
+def found(value: Any) -> str:
+    """What a value is, for "expected ..., found ..."."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return f"the number {value}"
+    if isinstance(value, str):
+        return _short(repr(value))
+    return "a mapping" if isinstance(value, Mapping) else "a list"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "list_type": "a list",
+    "tuple_type": "a list",
+}
+_LIMITS = {
+    "greater_than_equal": ("at least", "ge"),
+    "greater_than": ("more than", "gt"),
+    "less_than_equal": ("at most", "le"),
+    "less_than": ("less than", "lt"),
+}
+_PYDANTIC = frozenset(get_args(ErrorType))
+
+
+def _plain(
+    errors: Iterable[ErrorDetails], document: Document, above: KeyPath
+) -> Iterator[tuple[KeyPath, str, str | None]]:
+    """Path, plain words and (for an unknown key) the key of each error; the arms of a union make one."""
+    unions: dict[KeyPath, list[ErrorDetails]] = {}
+    for error in errors:
+        missing = error["type"] == "missing"
+        path, is_whole = _resolve(above, error["loc"][:-1] if missing else error["loc"], document.data)
+        if missing:
+            key = error["loc"][-1]
+            yield path, f"the required key {key!r} is missing" if isinstance(key, str) else "the list is too short", None
+        elif is_whole:
+            yield path, _words(error), error.get("ctx", {}).get("where")
+        else:
+            unions.setdefault(path, []).append(error)
+    for path, arms in unions.items():
+        wanted = list(dict.fromkeys(_EXPECTED[arm["type"]] for arm in arms if arm["type"] in _EXPECTED))
+        precise = next((arm for arm in arms if arm["type"] not in _EXPECTED), None)
+        if precise is not None:
+            yield path, _words(precise), precise.get("ctx", {}).get("where")
+        else:
+            yield path, _mismatch(" or ".join(wanted), arms[0]["input"]), None
+
+
+def _resolve(above: KeyPath, loc: tuple[int | str, ...], data: Any) -> tuple[KeyPath, bool]:
+    """The part of pydantic's location that the file has, and whether that is all of it.
+
+    The rest are names of a union's arms, or keys that a short form stands for.
+    """
+    for key in above:
+        data = data[key]
+    path, is_whole = above, True
+    for key in loc:
+        if (isinstance(data, dict) and key in data) or (
+            isinstance(data, list) and isinstance(key, int) and key < len(data)
+        ):
+            path, data = (*path, key), data[key]
+        else:
+            is_whole = False
+    return path, is_whole
+
+
+def _words(error: ErrorDetails) -> str:
+    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    if kind in _EXPECTED:
+        return _mismatch(_EXPECTED[kind], value)
+    if kind == "literal_error":
+        known = re.findall(r"'([^']*)'", context["expected"])
+        hint = nearest(value, known) if isinstance(value, str) else ""
+        hint = hint if hint.startswith("; did") else ""
+        return f"expected {'one of ' if len(known) > 1 else ''}{', '.join(known)}, found {found(value)}{hint}"
+    if kind in _LIMITS:
+        words, key = _LIMITS[kind]
+        return f"expected {words} {context[key]}, found {value}"
+    if kind == "string_too_short":
+        return "expected text, found an empty one"
+    if kind == "too_short":
+        return f"expected at least {_entries(context['min_length'])}, found {context['actual_length'] or 'none'}"
+    if kind == "too_long":
+        return f"expected at most {_entries(context['max_length'])}, found {context['actual_length']}"
+    if kind not in _PYDANTIC:
+        return error["msg"]  # one of our own, already in plain words
+    if kind in ("value_error", "assertion_error"):
+        return error["msg"].partition(", ")[2]
+    return f"cannot be used here: found {found(value)}"
+
+
+def _entries(count: int) -> str:
+    return f"{count} {'entry' if count == 1 else 'entries'}"
+
+
+def _mismatch(expected: str, value: Any) -> str:
+    hint = ""
+    if expected.endswith("text"):
+        if isinstance(value, (bool, int, float)):
+            hint = "; put it in quotes"
+        elif isinstance(value, (list, dict)):
+            hint = f"; put a text that begins with {'[' if isinstance(value, list) else '{'} in quotes"
+    return f"expected {expected}, found {found(value)}{hint}"
