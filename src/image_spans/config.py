@@ -15,24 +15,23 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BeforeValidator, StrictStr, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, StrictStr, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from image_spans import discovery, pipelines, slicing, tokenizers
 from image_spans.contract import ORDERS, Contract, Model, Options
+from image_spans.conversation import Conversation
 from image_spans.errors import ConfigError, nearest
 from image_spans.subject import RETURNS, Subject
 from image_spans.tokenizers import TokenizerSpec
-from image_spans.yaml_nodes import KeyPath, found, read_document, refuse
+from image_spans.yaml_nodes import KeyPath, dotted, found, message, read_document, refuse
 
 DEFAULT_FILE = "tokenizers_under_test.yaml"
 
 
 def _reference(name: Any) -> Any:
     if isinstance(name, str) and not discovery.is_reference(name):
-        raise PydanticCustomError(
-            "reference", "expected module:function, found {name}", {"name": found(name)}
-        )
+        raise PydanticCustomError("reference", "expected module:function, found {name}", {"name": found(name)})
     return name
 
 
@@ -58,11 +57,11 @@ class PipelineSpec(Model):
     """The code under test: a reference pipeline or ``module:function``, and what is declared of it."""
 
     encode: Annotated[StrictStr, BeforeValidator(_pipeline)]
-    options: Options = {}
+    options: Options = Field(default_factory=dict)
     """Passed as keywords."""
     returns: tuple[Annotated[StrictStr, BeforeValidator(_returned)], ...] = ()
     """What comes back besides ``input_ids``."""
-    paths: dict[StrictStr, Annotated[StrictStr, BeforeValidator(_pipeline)]] = {}
+    paths: dict[StrictStr, Annotated[StrictStr, BeforeValidator(_pipeline)]] = Field(default_factory=dict)
     """Other entries that must give the same ids."""
     refusals: tuple[Annotated[StrictStr, BeforeValidator(_reference)], ...] = ()
     """Exceptions besides ValueError that refuse a conversation, as ``module:Class``."""
@@ -81,9 +80,19 @@ class _Entry(Model):
     contract: Contract
 
 
+def _name(name: Any) -> Any:
+    if isinstance(name, str) and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise PydanticCustomError(
+            "subject",
+            "{name} cannot name a subject; expected letters, digits, '.', '_' and '-', a letter or digit first",
+            {"name": found(name)},
+        )
+    return name
+
+
 class _File(Model):
     version: Any
-    subjects: dict[StrictStr, _Entry]
+    subjects: dict[Annotated[StrictStr, BeforeValidator(_name)], _Entry]
 
     @field_validator("version", mode="before")
     @classmethod
@@ -115,10 +124,22 @@ class SubjectSpec:
     label: str = field(compare=False)
     """What messages call the file."""
 
+    def __hash__(self) -> int:
+        return hash((self.path, self.name))  # the options of a spec are mappings, which have no hash
+
     @property
     def folder(self) -> Path:
         """The file's folder: relative paths and ``module:function`` names are looked up there first."""
         return self.path.parent
+
+    def fetch(self) -> bool:
+        """Fetch what the subject's source needs from the network; False where nothing was to be done.
+
+        Raises:
+            Unavailable: it could not be had.
+            ConfigError: what came is not what the YAML pins.
+        """
+        return self.tokenizer.source is not None and self.tokenizer.source.fetch()
 
     def missing(self) -> str | None:
         """Why the subject cannot be loaded here, such as a package that is not installed; None: it can."""
@@ -132,9 +153,8 @@ def read(path: str | os.PathLike[str] = DEFAULT_FILE) -> list[SubjectSpec]:
     Raises:
         ConfigError: the first thing that is wrong with the file, on one line.
     """
-    file = Path(path)
-    label = _label(file)
-    document = read_document(file, label)
+    label = _label(Path(path))
+    document = read_document(Path(path), label)
     if document.data is None and not document.problems:
         refuse(label, "is empty; expected the keys version and subjects")
     entries: dict[str, _Entry] = {}
@@ -142,24 +162,20 @@ def read(path: str | os.PathLike[str] = DEFAULT_FILE) -> list[SubjectSpec]:
         entries = _File.model_validate(document.data).subjects
     except ValidationError as error:
         document.add_all(error)
-    for name in _mapping(_mapping(document.data).get("subjects")):
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-            text = f"{found(name)} cannot name a subject; expected letters, digits, '.', '_' and '-'"
-            document.add(("subjects",), text, name)
-    folder = file.absolute().parent
+    file = Path(path).resolve()
+    specs = []
     for name, entry in entries.items():
-        entry.contract.locate(folder)
-        for call in _calls(entry, folder):
-            if not discovery.is_reference(call.name):
-                for key, text in call.problems():
-                    document.add(("subjects", name, *call.where), text, key)
-    document.raise_problems()
-    return [
-        SubjectSpec(
-            name, entry.tokenizer, entry.pipeline, entry.contract, file.resolve(), document.line(("subjects", name)), label
+        entry.contract.locate(file.parent)
+        where = ("subjects", name)
+        specs.append(
+            SubjectSpec(name, entry.tokenizer, entry.pipeline, entry.contract, file, document.line(where), label)
         )
-        for name, entry in entries.items()
-    ]
+        for call in _calls(specs[-1]):
+            if not discovery.is_reference(call.name):  # nothing of the user's is imported yet
+                for key, text in call.problems():
+                    document.add((*where, *call.where), text, key)
+    document.raise_problems()
+    return specs
 
 
 def load(spec: SubjectSpec) -> Subject:
@@ -176,7 +192,7 @@ def load(spec: SubjectSpec) -> Subject:
     try:
         subject = _load(spec)
     except ConfigError as error:
-        refuse(spec.label, str(error), spec.line, ("subjects", spec.name))
+        raise ConfigError(message(spec.label, str(error), spec.line, ("subjects", spec.name))) from error
     _loaded[key] = (spec, subject)
     return subject
 
@@ -202,35 +218,51 @@ def load_subject(name: str, path: str | os.PathLike[str] = DEFAULT_FILE) -> Subj
 _loaded: dict[tuple[Path, str], tuple[SubjectSpec, Subject]] = {}
 
 
+def _label(path: Path) -> str:
+    """The path as messages show it: from the working directory, where the file lies below it."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
 def _load(spec: SubjectSpec) -> Subject:
-    for call in _calls(spec, spec.folder):
-        if discovery.is_reference(call.name):
-            for _, text in call.problems():
-                raise ConfigError(text)
-    order = spec.contract.images.order
-    if order not in ORDERS:
-        discovery.resolve(order, spec.folder)
-    refusals = tuple(_exception(name, spec.folder) for name in spec.pipeline.refusals)
+    pipeline, contract = spec.pipeline, spec.contract
+    for call in _calls(spec):
+        for _, text in call.problems():
+            raise ConfigError(f"{dotted(call.where)}: {text}")
+    if contract.images.order not in ORDERS:
+        discovery.resolve(contract.images.order, spec.folder)
+    _try_rule(contract)
+    refusals = tuple(_exception(name, spec.folder) for name in pipeline.refusals)
     tokenizer = tokenizers.load(spec.tokenizer, spec.folder)
 
-    def bind(name: str) -> Callable[..., Any]:
-        options = spec.pipeline.options
+    def bind(name: str) -> Callable[[Conversation], Any]:
+        function = _function(name, spec.folder)
         if discovery.is_reference(name):
-            return partial(discovery.resolve(name, spec.folder), tokenizer.native, **options)
-        return partial(pipelines.reference(name), tokenizer, contract=spec.contract, **options)
+            return partial(function, tokenizer.native, **pipeline.options)
+        return partial(function, tokenizer, contract=contract, **pipeline.options)
 
     return Subject(
         name=spec.name,
         tokenizer=tokenizer,
-        facts=tokenizers.observe(tokenizer, list(spec.contract.markers.values())),
-        contract=spec.contract,
-        pipeline=bind(spec.pipeline.encode),
-        returns=frozenset(spec.pipeline.returns),
-        paths={name: bind(reference) for name, reference in spec.pipeline.paths.items()},
+        facts=tokenizers.observe(tokenizer, contract.markers),
+        contract=contract,
+        pipeline=bind(pipeline.encode),
+        returns=frozenset(pipeline.returns),
+        paths={name: bind(reference) for name, reference in pipeline.paths.items()},
         refusals=(ValueError, *refusals),
         known_ids=dict(spec.tokenizer.ids),
-        markers_as_text=spec.pipeline.markers == "text",
+        markers_as_text=pipeline.markers == "text",
     )
+
+
+def _function(name: str, folder: Path) -> Callable[..., Any]:
+    """The pipeline that the YAML calls ``name``."""
+    if discovery.is_reference(name):
+        function: Callable[..., Any] = discovery.resolve(name, folder)
+        return function
+    return pipelines.reference(name)
 
 
 def _exception(name: str, folder: Path) -> type[Exception]:
@@ -240,23 +272,67 @@ def _exception(name: str, folder: Path) -> type[Exception]:
     return cls
 
 
+def _try_rule(contract: Contract) -> None:
+    """Ask the slice rule for one ordinary image: options of a wrong type show here, not in every check."""
+    if contract.images.slots == "from_features":
+        return
+    name = contract.slices.rule if contract.slices else contract.images.slots
+    try:
+        layout = contract.layout(1000, 700, 1)
+    except Exception as error:  # the rule may be the user's
+        text = f"the rule {name} raised {type(error).__name__} for an image of 1000x700: {error}"
+        raise ConfigError(text) from error
+    if not isinstance(layout, slicing.Layout):
+        raise ConfigError(f"the rule {name} returned {found(layout)}, not an image_spans.slicing.Layout")
+
+
 class _Call(NamedTuple):
     """A function that the YAML names, with the options that the YAML gives it."""
 
     name: str
     function: Callable[[], Callable[..., Any]]
+    positions: int
+    """How many arguments it gets by position."""
+    keywords: tuple[str, ...]
+    """What it gets by keyword besides its options."""
     options: Mapping[str, Any]
-    given: tuple[str, ...]
-    """The parameters that the call itself fills."""
     where: KeyPath
     """Where in the subject the options stand."""
 
     def problems(self) -> Iterator[tuple[str | None, str]]:
-        """What is wrong with the options: the key, or None for a missing one, and the words."""
+        """What is wrong with the options: the key (None for a missing one), and the words."""
         try:
-            parameters = inspect.signature(self.function()).parameters
+            signature = inspect.signature(self.function())
         except (TypeError, ValueError):  # a function written in C may not tell
             return
-        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-        takes = [name for name, parameter in parameters.items() if parameter.kind in named]
-        ...
+        parameters = [p for p in signature.parameters.values() if p.kind != p.VAR_POSITIONAL]
+        taken = {p.name for p in parameters[: self.positions]} | set(self.keywords)
+        free = {p.name: p for p in parameters if p.name not in taken and p.kind != p.VAR_KEYWORD}
+        open_ended = any(p.kind == p.VAR_KEYWORD for p in parameters)
+        unknown = [key for key in self.options if key in taken or not (key in free or open_ended)]
+        missing = [name for name, p in free.items() if p.default is p.empty and name not in self.options]
+        for key in unknown:
+            yield key, f"{self.name} has no option {found(key)}{nearest(key, free)}"
+        for name in missing:
+            yield None, f"{self.name} needs the option {name!r}"
+        if not (unknown or missing):
+            try:
+                signature.bind(*range(self.positions), **dict.fromkeys([*self.keywords, *self.options]))
+            except TypeError as error:
+                yield None, f"{self.name} cannot be called with {self.positions} arguments and its options: {error}"
+
+
+def _calls(spec: SubjectSpec) -> Iterator[_Call]:
+    """Every function that gets options from the YAML: pipelines and slice rules."""
+    for name in dict.fromkeys([spec.pipeline.encode, *spec.pipeline.paths.values()]):
+        keywords = () if discovery.is_reference(name) else ("contract",)
+        function = partial(_function, name, spec.folder)
+        yield _Call(name, function, 2, keywords, spec.pipeline.options, ("pipeline", "options"))
+    images, slices = spec.contract.images, spec.contract.slices
+    if slices is not None:
+        options = {"slots": images.slots, **slices.options}
+        function = partial(slicing.rule, slices.rule, spec.folder)
+        yield _Call(slices.rule, function, 3, (), options, ("contract", "slices", "options"))
+    elif isinstance(images.slots, str) and images.slots != "from_features":
+        function = partial(slicing.rule, images.slots, spec.folder)
+        yield _Call(images.slots, function, 3, (), images.options, ("contract", "images", "options"))

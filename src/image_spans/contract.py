@@ -50,7 +50,7 @@ class Model(BaseModel):
 
 
 def _one_or_more(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
+    return value if isinstance(value, (list, tuple)) else (value,)
 
 
 def _roles(value: Any) -> Any:
@@ -163,6 +163,10 @@ class Images(Model):
         if self.grammar == "run" and (self.open or self.close or self.number):
             raise PydanticCustomError(
                 "brackets", "the grammar run has no open, close or number; with them it is paired", {}
+            )
+        if self.options and (isinstance(self.slots, int) or self.slots == "from_features"):
+            raise PydanticCustomError(
+                "options", "options belong to a rule named by slots, but slots is {slots}", {"slots": self.slots}
             )
         return self
 

@@ -214,7 +214,8 @@ def _as_text(case: Case, finding: Finding) -> Cause | None:
             pieces = case.subject.tokenizer.encode_text(token)
             return Cause(
                 "marker-as-text",
-                f"{_ascii(token)} was encoded as text, in {len(pieces)} ids, instead of as the one id {case.subject.marker_ids.get(role)}",
+                f"{_ascii(token)} was encoded as text, in {len(pieces)} ids, "
+                f"instead of as the one id {case.subject.marker_ids.get(role)}",
             )
     if tag and tag in gaps and _missing(case):
         return Cause(
@@ -381,7 +382,8 @@ def _bounds(case: Case, finding: Finding) -> Cause | None:
             if start == end:
                 return Cause(
                     "bounds-shifted",
-                    f"all bounds are {abs(start)} ids too {'high' if start > 0 else 'low'}, as when ids are put in or taken out after the bounds were taken",
+                    f"all bounds are {abs(start)} ids too {'high' if start > 0 else 'low'}, "
+                    "as when ids are put in or taken out after the bounds were taken",
                 )
             if (start, end) == (0, -1):
                 return Cause(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -101,11 +100,7 @@ class Engine:
 
     def failed_prechecks(self, subject: Subject) -> list[Finding]:
         """The findings of all prechecks that apply."""
-        found = [
-            self.precheck(subject, check.name)
-            for check in checks.checks().values()
-            if check.family == "once" and check.inapplicable(subject) is None
-        ]
+        found = [self.precheck(subject, check.name) for check in checks.checks().values() if check.family == "once"]
         return [finding for finding in found if finding is not None]
 
     def survey(self, subject: Subject, position: str, family: str) -> Pass:
@@ -119,7 +114,7 @@ class Engine:
         names = [
             check.name
             for check in checks.checks().values()
-            if check.family == family.name and check.inapplicable(subject) is None
+            if check.family == family.name and check.inapplicable(subject.contract, subject.returns) is None
         ]
         conversations = self.conversations(subject, position, family)
         tallies = {name: Tally() for name in names}
@@ -138,8 +133,8 @@ class Engine:
             tally.judged += 1
             found = diagnosed(case, verdict)
             tally.findings.setdefault(found.fingerprint, found)
-        else:
-            tally.blocked_by.update(_roots(case, name))
+        elif verdict.because_of is not None:
+            tally.blocked_by[verdict.because_of] += 1
 
     def conversations(self, subject: Subject, position: str, family: Family) -> tuple[Conversation, ...]:
         """The conversations of a pass: kept failures first, then the draws."""
@@ -260,16 +255,6 @@ def spellings(subject: Subject) -> tuple[str, ...]:
     return tuple(sorted(set(found)))
 
 
-def _roots(case: Case, name: str) -> Iterable[str]:
-    """The needed checks that failed on a case, without those that were themselves not judged."""
-    found = []
-    for need in checks.checks()[name].needs:
-        verdict = checks.judge(case, need)
-        if isinstance(verdict, Finding):
-            found.append(need)
-    return found
-
-
 def diagnosed(case: Case, finding: Finding) -> Finding:
     """A finding with its cause and the ids around the fault."""
     if finding.strip is not None or finding.conversation is None:
@@ -295,7 +280,7 @@ def verify(subject: Subject, conversation: Conversation, *names: str) -> None:
     case: Case | None = None
     for name in chosen:
         check = checks.checks()[name]
-        if check.inapplicable(subject) is not None:
+        if check.inapplicable(subject.contract, subject.returns) is not None:
             continue
         if check.family == "once":
             found = engine.precheck(subject, name)

@@ -44,12 +44,17 @@ class Finding(AssertionError):
         """Check and cause: stable over seeds and over the conversation that happened to be drawn."""
         return f"{self.check}/{self.cause.name}"
 
+    @property
+    def headline(self) -> str:
+        """The first line of the report."""
+        return f"{self.subject} breaks {self.check}: {self.message}"
+
     def having(self, **changes: Any) -> Finding:
         """A copy with some fields changed."""
         return replace(self, **changes)
 
     def __str__(self) -> str:
-        lines = [f"{self.subject} breaks {self.check}: {self.message}", "", f"  Cause       {self.cause.sentence}"]
+        lines = [self.headline, "", f"  Cause       {self.cause.sentence}"]
         if self.conversation is not None:
             lines.append(f"  Smallest    {outline(self.conversation)}")
         if self.strip is not None:
@@ -62,6 +67,12 @@ class Finding(AssertionError):
     def __reduce__(self) -> tuple[Any, ...]:
         fields = (self.check, self.message, self.subject, self.conversation, self.cause, self.at, self.expected)
         return type(self), (*fields, self.strip, self.reproduce)
+
+
+def first_difference(one: Sequence[Any], other: Sequence[Any]) -> int:
+    """The first index at which two sequences differ; the length of the shorter where one begins the other."""
+    common = min(len(one), len(other))
+    return next((index for index in range(common) if one[index] != other[index]), common)
 
 
 def outline(conversation: Conversation) -> str:

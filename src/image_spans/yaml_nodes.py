@@ -59,9 +59,9 @@ class Document:
         if not any(path[: len(bad)] == bad for bad in self.unread):
             self.problems.append(Problem(self.line(path if key is None else (*path, key)), path, text))
 
-    def add_all(self, error: ValidationError, above: KeyPath = ()) -> None:
-        """Note what pydantic found in the value at ``above``, in plain words."""
-        for path, text, key in _plain(error.errors(include_url=False), self, above):
+    def add_all(self, error: ValidationError) -> None:
+        """Note what pydantic found in the data, in plain words."""
+        for path, text, key in _plain(error.errors(include_url=False), self.data):
             self.add(path, text, key)
 
     def raise_problems(self) -> None:
@@ -76,10 +76,15 @@ class Document:
             refuse(self.label, first.text + (f" (and {more} more)" if more else ""), first.line, first.path)
 
 
-def refuse(label: str, text: str, line: int | None = None, path: KeyPath = ()) -> NoReturn:
-    """Raise the ConfigError ``label:line: path: text``, on one line whatever ``text`` quotes."""
+def message(label: str, text: str, line: int | None = None, path: KeyPath = ()) -> str:
+    """``label:line: path: text``, on one line whatever ``text`` quotes."""
     place = [label if line is None else f"{label}:{line}", *([dotted(path)] if path else []), text]
-    raise ConfigError(" ".join(": ".join(place).split()))
+    return " ".join(": ".join(place).split())
+
+
+def refuse(label: str, text: str, line: int | None = None, path: KeyPath = ()) -> NoReturn:
+    """Raise the :func:`message` as a ConfigError."""
+    raise ConfigError(message(label, text, line, path)) from None
 
 
 def dotted(path: KeyPath) -> str:
@@ -141,11 +146,14 @@ def _compose(text: str, label: str) -> yaml.Node | None:
 _SYNTAX = (
     (r"character '\\t' that cannot start", "a tab; expected spaces for indentation"),
     (r"character '(.+)' that cannot start", r"a text cannot begin with \1 here; put it in quotes"),
-    (r"mapping values are not allowed", "':' is not allowed here; put the value in quotes or correct the indentation"),
+    (
+        r"mapping values are not allowed",
+        "':' is not allowed here; put the value in quotes, or add the ':' that is missing above",
+    ),
     (r"could not find expected ':'", "a ':' is missing after the key before this line"),
     (r"expected <block end>", "the indentation does not fit the lines above"),
     (r"found another document", "a second document begins; expected one"),
-    (r"undefined alias '(.+)'", r"the alias *\1 stands before or without its anchor &\1"),
+    (r"undefined alias '(.+)'", r"the alias *\1 has no anchor &\1 above it"),
     (r"undefined tag handle '(.+)'", r"the tag \1 is not allowed; put a text that begins with ! in quotes"),
 )
 
@@ -167,21 +175,29 @@ class _Reader:
         self._document = document
         self._constructor = yaml.constructor.SafeConstructor()
         self._count = 0
+        self._depth = 0
 
     def value(self, node: yaml.Node, path: KeyPath) -> Any:
         self._count += 1
         line = node.start_mark.line + 1
         if self._count > MOST_VALUES:
             refuse(self._document.label, f"holds more than {MOST_VALUES} values, its aliases written out", line)
-        if len(path) > DEEPEST:
+        if self._depth > DEEPEST:
             refuse(self._document.label, "is nested too deeply", line)
-        if isinstance(node, yaml.MappingNode) and node.tag == "tag:yaml.org,2002:map":
+        self._depth += 1
+        try:
+            return self._value(node, path, line)
+        finally:
+            self._depth -= 1
+
+    def _value(self, node: yaml.Node, path: KeyPath, line: int) -> Any:
+        if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
             return self._mapping(node, path)
-        if isinstance(node, yaml.SequenceNode) and node.tag == "tag:yaml.org,2002:seq":
+        if isinstance(node, yaml.SequenceNode) and node.tag == f"{_TAG}seq":
             return [self._at(item, (*path, index), item) for index, item in enumerate(node.value)]
         if isinstance(node, yaml.ScalarNode) and node.tag in _SCALARS:
             return self._scalar(node, path)
-        tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+        tag = node.tag.replace(_TAG, "!!")
         self._bad(path, line, f"the tag {_short(tag)} is not allowed; only plain YAML values are read")
         return None
 
@@ -190,40 +206,37 @@ class _Reader:
         return self.value(node, path)
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
-        result: dict[str, Any] = {}
-        merged: list[yaml.MappingNode] = []
-        for key_node, value_node in node.value:
+        own = [pair for pair in node.value if pair[0].tag != f"{_TAG}merge"]
+        result = self._merged([pair for pair in node.value if pair[0].tag == f"{_TAG}merge"], path)
+        firsts: dict[str, int] = {}
+        for key_node, value_node in own:
             line = key_node.start_mark.line + 1
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                parts = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
-                merged += [part for part in parts if isinstance(part, yaml.MappingNode)]
-                if not all(isinstance(part, yaml.MappingNode) for part in parts):
-                    self._problem(path, line, "<< expects an alias of a mapping")
-                continue
-            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag not in _TEXTS:
+            if key_node.tag not in _TEXTS or not isinstance(key_node, yaml.ScalarNode):
                 if isinstance(key_node, yaml.ScalarNode) and key_node.tag in _SCALARS:
                     self._problem(path, line, f"the key {_short(key_node.value)} is not text; put it in quotes")
                 else:
                     self._problem(path, line, "expected text as a key, found a list, a mapping or a tag")
                 continue
             key = key_node.value
-            if key in result:
-                first = self._document.lines[(*path, key)]
-                self._problem(path, line, f"duplicate key {_short(repr(key))}; it is already in line {first}")
+            if key in firsts:
+                where = f"it is already in line {firsts[key]}"
+                self._problem(path, line, f"duplicate key {_short(repr(key))}; {where}")
                 continue
+            firsts[key] = line
             result[key] = self._at(value_node, (*path, key), key_node)
-        for part in merged:
-            for key, value in self.value(part, (*path, "<<")).items():
-                if key not in result:
-                    result[key] = value
-                    self._move((*path, "<<", key), (*path, key))
         return result
 
-    def _move(self, old: KeyPath, new: KeyPath) -> None:
-        """Give the lines of a merged key, and of all below it, to the key where it counts."""
-        for path, line in list(self._document.lines.items()):
-            if path[: len(old)] == old:
-                self._document.lines[(*new, *path[len(old) :])] = line
+    def _merged(self, pairs: list[tuple[yaml.Node, yaml.Node]], path: KeyPath) -> dict[str, Any]:
+        """What ``<<`` brings in: the first of several mappings wins, and the mapping's own keys win over all."""
+        result: dict[str, Any] = {}
+        for key_node, value_node in reversed(pairs):
+            parts = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+            for part in reversed(parts):
+                if isinstance(part, yaml.MappingNode):
+                    result |= self.value(part, path) or {}
+                else:
+                    self._problem(path, key_node.start_mark.line + 1, "<< expects the alias of a mapping")
+        return result
 
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
         if node.tag in _TEXTS:
@@ -245,11 +258,16 @@ class _Reader:
         self._document.unread.add(path)
 
 
+_TAG = "tag:yaml.org,2002:"
 # A date is text here, and so is "=", which YAML 1.1 gives a type of its own.
-_TEXTS = {f"tag:yaml.org,2002:{name}" for name in ("str", "timestamp", "value")}
-_SCALARS = {f"tag:yaml.org,2002:{name}": name for name in ("int", "float", "bool", "null")} | dict.fromkeys(
-    _TEXTS, "text"
-)
+_TEXTS = frozenset({f"{_TAG}str", f"{_TAG}timestamp", f"{_TAG}value"})
+_SCALARS = {
+    **dict.fromkeys(_TEXTS, "text"),
+    f"{_TAG}int": "whole number",
+    f"{_TAG}float": "number",
+    f"{_TAG}bool": "truth value",
+    f"{_TAG}null": "nothing",
+}
 
 
 def found(value: Any) -> str:
@@ -293,42 +311,42 @@ _LIMITS = {
 _PYDANTIC = frozenset(get_args(ErrorType))
 
 
-def _plain(
-    errors: Iterable[ErrorDetails], document: Document, above: KeyPath
-) -> Iterator[tuple[KeyPath, str, str | None]]:
+def _plain(errors: Iterable[ErrorDetails], data: Any) -> Iterator[tuple[KeyPath, str, str | None]]:
     """Path, plain words and (for an unknown key) the key of each error; the arms of a union make one."""
     unions: dict[KeyPath, list[ErrorDetails]] = {}
     for error in errors:
         missing = error["type"] == "missing"
-        path, is_whole = _resolve(above, error["loc"][:-1] if missing else error["loc"], document.data)
+        path, is_whole = _resolve(error["loc"][:-1] if missing else error["loc"], data)
         if missing:
             key = error["loc"][-1]
-            yield path, f"the required key {key!r} is missing" if isinstance(key, str) else "the list is too short", None
+            yield (
+                path,
+                f"the required key {key!r} is missing" if isinstance(key, str) else "the list is too short",
+                None,
+            )
         elif is_whole:
             yield path, _words(error), error.get("ctx", {}).get("where")
         else:
             unions.setdefault(path, []).append(error)
     for path, arms in unions.items():
-        wanted = list(dict.fromkeys(_EXPECTED[arm["type"]] for arm in arms if arm["type"] in _EXPECTED))
         precise = next((arm for arm in arms if arm["type"] not in _EXPECTED), None)
         if precise is not None:
             yield path, _words(precise), precise.get("ctx", {}).get("where")
         else:
+            wanted = dict.fromkeys(_EXPECTED[arm["type"]] for arm in arms)
             yield path, _mismatch(" or ".join(wanted), arms[0]["input"]), None
 
 
-def _resolve(above: KeyPath, loc: tuple[int | str, ...], data: Any) -> tuple[KeyPath, bool]:
-    """The part of pydantic's location that the file has, and whether that is all of it.
+def _resolve(loc: tuple[int | str, ...], data: Any) -> tuple[KeyPath, bool]:
+    """The part of pydantic's location that the data has, and whether that is all of it.
 
     The rest are names of a union's arms, or keys that a short form stands for.
     """
-    for key in above:
-        data = data[key]
-    path, is_whole = above, True
+    path: KeyPath = ()
+    is_whole = True
     for key in loc:
-        if (isinstance(data, dict) and key in data) or (
-            isinstance(data, list) and isinstance(key, int) and key < len(data)
-        ):
+        in_list = isinstance(data, list) and isinstance(key, int) and key < len(data)
+        if in_list or (isinstance(data, dict) and key in data):
             path, data = (*path, key), data[key]
         else:
             is_whole = False

@@ -6,7 +6,7 @@ A check is one function, registered under its name:
     def spans_matched(case: Case) -> Finding | None:
         \"\"\"As many closes as opens.\"\"\"
 
-It returns None where the rule holds, a :class:`Finding` where it does not, and :data:`NOT_JUDGED` where
+It returns None where the rule holds, a :class:`Finding` where it does not, and a :class:`NotJudged` where
 this conversation cannot tell. The built-in ones are the modules of this package.
 """
 
@@ -15,27 +15,31 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from image_spans import discovery
 from image_spans.case import Case
+from image_spans.contract import Contract
 from image_spans.errors import ConfigError, nearest
 from image_spans.findings import Finding
-from image_spans.subject import Subject
 
 Family: TypeAlias = Literal["once", "single", "hazard", "variants"]
 
 
-class _NotJudged:
-    def __repr__(self) -> str:
-        return "NOT_JUDGED"
+@dataclass(frozen=True)
+class NotJudged:
+    """A check's answer for a conversation that cannot show whether its rule holds."""
+
+    because_of: str | None = None
+    """The check that failed there, so that this one could not be judged; None: nothing to judge."""
 
 
-NOT_JUDGED: Final = _NotJudged()
-"""A check's answer for a conversation that cannot show whether its rule holds."""
+NOT_JUDGED: Final = NotJudged()
 
-Verdict: TypeAlias = "Finding | None | _NotJudged"
+Verdict: TypeAlias = Finding | NotJudged | None
+Inapplicable: TypeAlias = Callable[[Contract, frozenset[str]], "str | None"]
+"""From a contract and the keys that the pipeline ``returns`` to the reason why a check does not apply."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Check:
     judge: Callable[[Any], Verdict]
     """Takes a :class:`Case`; a check of the family ``once`` takes the :class:`Subject`."""
     needs: tuple[str, ...]
-    inapplicable: Callable[[Subject], str | None]
+    inapplicable: Inapplicable
     """Why the check says nothing about a subject (nothing declared to judge); None where it applies."""
     positions: tuple[str, ...] | None
     """The positions of images at which it is judged; None: all."""
@@ -67,7 +71,7 @@ _REGISTRY: dict[str, Check] = {}
 _F = TypeVar("_F", bound=Callable[..., Verdict])
 
 
-def _always(subject: Subject) -> str | None:
+def _always(contract: Contract, returns: frozenset[str]) -> str | None:
     return None
 
 
@@ -76,7 +80,7 @@ def check(
     *,
     family: Family = "single",
     needs: Iterable[str] = (),
-    inapplicable: Callable[[Subject], str | None] = _always,
+    inapplicable: Inapplicable = _always,
     positions: Sequence[str] | None = None,
 ) -> Callable[[_F], _F]:
     """Register a check.
@@ -133,14 +137,21 @@ def find(pattern: str) -> list[str]:
 
 
 def judge(case: Case, name: str) -> Verdict:
-    """What the check ``name`` says of a case; asked once. NOT_JUDGED where a needed check failed."""
+    """What the check ``name`` says of a case; asked once. Not judged where a needed check failed."""
     if name not in case.verdicts:
         one = _REGISTRY[name]
-        blocked = any(judge(case, need) is not None for need in one.needs)
-        case.verdicts[name] = NOT_JUDGED if blocked else one.judge(case)
-    return case.verdicts[name]
+        blocker = failing(case, one.needs)
+        case.verdicts[name] = NotJudged(blocker) if blocker else one.judge(case)
+    verdict: Verdict = case.verdicts[name]
+    return verdict
 
 
-def holds(case: Case, *names: str) -> bool:
-    """Whether all of these checks hold on a case; for checks that encode a variant."""
-    return all(judge(case, name) is None for name in names)
+def failing(case: Case, names: Iterable[str]) -> str | None:
+    """The first of these checks that fails on a case, or could not be judged because another failed."""
+    for name in names:
+        verdict = judge(case, name)
+        if isinstance(verdict, Finding):
+            return name
+        if isinstance(verdict, NotJudged) and verdict.because_of is not None:
+            return verdict.because_of
+    return None

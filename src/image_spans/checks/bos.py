@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from image_spans.case import Case
 from image_spans.checks import Verdict, check
-from image_spans.subject import Subject
 
 
-def _no_bos(subject: Subject) -> str | None:
-    return None if subject.facts.bos is not None else "the tokenizer has no BOS"
-
-
-@check("bos.placement", needs=["pipeline.encodes"], inapplicable=_no_bos)
+@check("bos.placement", needs=["pipeline.encodes"])
 def placement(case: Case) -> Verdict:
     """The declared number of BOS ids, only where declared (I6)."""
     bos = case.found.bos

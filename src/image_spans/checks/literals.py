@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from image_spans.case import Case
-from image_spans.checks import NOT_JUDGED, Verdict, check
+from image_spans.checks import NOT_JUDGED, NotJudged, Verdict, check, failing
 from image_spans.checks.pipeline import spelled
-from image_spans.checks.text import damage
+from image_spans.checks.text import NEEDS, damage
 from image_spans.conversation import Conversation, Message, Text
+from image_spans.findings import first_difference
+
+OTHERS = [*NEEDS, "text.survives"]
 
 
 @check("literals.policy", family="hazard", needs=["pipeline.encodes"])
@@ -21,14 +24,14 @@ def policy(case: Case) -> Verdict:
         return None
     # The same conversation without hazards tells whether the text is to blame.
     tame = case.again(without_hazards(case.conversation))
-    if tame.error is not None or not tame.structure_holds or tame.damaged_gaps or not _bos_holds(tame):
-        return NOT_JUDGED
+    if blocker := failing(tame, OTHERS):
+        return NotJudged(blocker)
     if not case.structure_holds:
         return _structure(case)
     if not _bos_holds(case):
         at = case.found.bos[-1] if case.found.bos else 0
         return case.finding("literals.policy", "BOS text that was typed became BOS", at=at, expected="text", typed=True)
-    return case.finding("literals.policy", **damage(case, case.damaged_gaps[0]))
+    return damage(case, "literals.policy", case.damaged_gaps[0])
 
 
 def _bos_holds(case: Case) -> bool:
@@ -51,7 +54,7 @@ def _refusal(case: Case, rejected: list[str]) -> Verdict:
 
 def _structure(case: Case) -> Verdict:
     found, wanted = case.found.tokens, case.expected.tokens
-    index = next((i for i, (a, b) in enumerate(zip(found, wanted)) if a != b), min(len(found), len(wanted)))
+    index = first_difference(found, wanted)
     at = case.found.starts[index] if index < len(found) else len(case.ids)
     extra = len(found) - len(wanted)
     what = (

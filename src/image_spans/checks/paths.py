@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from image_spans.case import Case
 from image_spans.checks import Verdict, check
+from image_spans.findings import first_difference
 from image_spans.subject import as_encoding
 
 
@@ -19,7 +20,7 @@ def agree(case: Case) -> Verdict:
         except Exception as error:
             return case.finding("paths.agree", f"{name} raised {type(error).__name__}: {error}", path=name)
         if other != case.ids:
-            at = next((i for i, (a, b) in enumerate(zip(case.ids, other)) if a != b), min(len(case.ids), len(other)))
+            at = first_difference(case.ids, other)
             got = case.id_name(other[at]) if at < len(other) else "nothing"
             return case.finding(
                 "paths.agree",

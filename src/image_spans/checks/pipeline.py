@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from image_spans.case import Case
 from image_spans.checks import Verdict, check
+from image_spans.conversation import Text
 from image_spans.subject import BadEncoding
 
 
@@ -32,7 +33,8 @@ def spelled(case: Case, policy: str) -> list[str]:
     """The markers (and the data tag) under a literal policy that the conversation's texts spell."""
     literals = case.subject.contract.literals
     tokens = [*case.subject.contract.markers.values(), *([literals.tag] if literals.tag else ())]
-    typed = [part.text for message in case.conversation.messages for part in message.parts if hasattr(part, "text")]
+    parts = [part for message in case.conversation.messages for part in message.parts]
+    typed = [part.text for part in parts if isinstance(part, Text)]
     return [
         token
         for token in dict.fromkeys(tokens)

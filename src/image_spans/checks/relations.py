@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from image_spans.case import Case
-from image_spans.checks import NOT_JUDGED, Verdict, check, holds
+from image_spans.checks import NOT_JUDGED, NotJudged, Verdict, check, failing
+from image_spans.contract import Contract
 from image_spans.conversation import Conversation, Image, Message, Text, resized
+from image_spans.findings import first_difference
 from image_spans.oracles import Token
-from image_spans.subject import Subject
 
 NEEDS = ["pipeline.encodes", "bos.placement", "spans.matched", "spans.expected", "spans.slots"]
 WITH_IMAGES = ("start", "middle", "end", "alone", "adjacent", "every_message")
@@ -19,12 +20,14 @@ def prefix(case: Case) -> Verdict:
     if case.error is not None or not images or case.subject.contract.images.order == "first_in_conversation":
         return NOT_JUDGED
     other = case.again(resized(case.conversation, [_another(image) for image in images]))
-    if not holds(other, *NEEDS) or not case.found.starts or not other.found.starts:
+    if blocker := failing(other, NEEDS):
+        return NotJudged(blocker)
+    if not case.found.starts or not other.found.starts:
         return NOT_JUDGED
     here, there = case.ids[: case.found.starts[0]], other.ids[: other.found.starts[0]]
     if list(here) == list(there):
         return None
-    at = next((i for i, (a, b) in enumerate(zip(here, there)) if a != b), min(len(here), len(there)))
+    at = first_difference(here, there)
     return case.finding(
         "relations.prefix",
         f"with other image sizes the ids before the first image change at position {at}",
@@ -38,9 +41,9 @@ def _another(image: Image) -> Image:
     return Image(900, 900) if image.width * image.height <= 448 * 448 else Image(64, 64)
 
 
-def _one_layout(subject: Subject) -> str | None:
-    slots = subject.contract.images.slots
-    if isinstance(slots, int) and subject.contract.slices is None:
+def _one_layout(contract: Contract, returns: frozenset[str]) -> str | None:
+    slots = contract.images.slots
+    if isinstance(slots, int) and contract.slices is None:
         return f"every image has the same {slots} slots"
     return None
 
@@ -60,8 +63,8 @@ def swap(case: Case) -> Verdict:
     order = list(range(len(images)))
     order[pair[0]], order[pair[1]] = order[pair[1]], order[pair[0]]
     other = case.again(resized(case.conversation, [images[index] for index in order]))
-    if not holds(other, *NEEDS):
-        return NOT_JUDGED
+    if blocker := failing(other, NEEDS):
+        return NotJudged(blocker)
     swapped = _spans(other)
     if swapped is None or swapped == [spans[index] for index in order]:
         return None
@@ -92,11 +95,11 @@ def append(case: Case) -> Verdict:
     if case.error is not None or longer is None or not case.found.tokens:
         return NOT_JUDGED
     other = case.again(longer)
-    if not holds(other, *NEEDS):
-        return NOT_JUDGED
+    if blocker := failing(other, NEEDS):
+        return NotJudged(blocker)
     if other.found.tokens[: len(case.found.tokens)] == case.found.tokens:
         return None
-    at = next(i for i, (a, b) in enumerate(zip(case.found.tokens, [*other.found.tokens, None])) if a != b)
+    at = first_difference(case.found.tokens, other.found.tokens)
     return case.finding(
         "relations.append",
         "appending a turn without images changes an earlier span",

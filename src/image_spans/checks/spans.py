@@ -8,13 +8,14 @@ from itertools import permutations
 
 from image_spans.case import Case
 from image_spans.checks import Verdict, check
+from image_spans.contract import Contract
 from image_spans.conversation import resized
+from image_spans.findings import first_difference
 from image_spans.oracles import PLACEHOLDER, Token, imbalance
-from image_spans.subject import Subject
 
 
-def _nothing_opens(subject: Subject) -> str | None:
-    return None if subject.contract.images.open else f"the grammar {subject.contract.images.grammar} has no open marker"
+def _nothing_opens(contract: Contract, returns: frozenset[str]) -> str | None:
+    return None if contract.images.open else f"the grammar {contract.images.grammar} has no open marker"
 
 
 @check("spans.matched", needs=["pipeline.encodes"], inapplicable=_nothing_opens)
@@ -31,16 +32,12 @@ def matched(case: Case) -> Verdict:
         for pair in pairs
         if counts[pair.open] != counts[pair.close]
     ]
-    at = case.found.starts[fault.token] if fault.token < len(case.found.starts) else len(case.ids)
-    first = next(
-        (index for index, (a, b) in enumerate(zip(case.found.tokens, case.expected.tokens)) if a != b),
-        min(len(case.found.tokens), len(case.expected.tokens)),
-    )
+    first = first_difference(case.found.tokens, case.expected.tokens)
     wanted = case.expected.tokens[first][0] if first < len(case.expected.tokens) else ""
     return case.finding(
         "spans.matched",
         "; ".join(uneven) or fault.text,
-        at=case.found.starts[first] if wanted and first < len(case.found.starts) else at,
+        at=_start(case, first if wanted else fault.token),
         expected=case.token_name(wanted) if wanted else "",
     )
 
@@ -52,7 +49,8 @@ def expected(case: Case) -> Verdict:
         bare = bool(case.bench.oracle.pairs)  # with brackets, runs are spans.slots' business
         found, wanted = _skeleton(case.found.tokens, bare), _skeleton(case.expected.tokens, bare)
         if found != wanted and permuted(case) is None:
-            return case.finding("spans.expected", _difference(case), **_where(case, bare))
+            at, token = _first_wrong(case, bare)
+            return case.finding("spans.expected", _difference(case), at=at, expected=token)
         return None
     for gap in case.damaged_gaps:
         if case.expected.inside_block(gap):
@@ -75,10 +73,10 @@ def slots(case: Case) -> Verdict:
     if case.structure_holds or permuted(case) is not None:
         return None
     found, wanted = case.found.tokens, case.expected.tokens
-    index = next((i for i, (a, b) in enumerate(zip(found, wanted)) if a != b), min(len(found), len(wanted)))
+    index = first_difference(found, wanted)
     here = found[index] if index < len(found) else ("", 0)
     there = wanted[index] if index < len(wanted) else ("", 0)
-    at = case.found.starts[index] if index < len(found) else len(case.ids)
+    at = _start(case, index)
     if here[0] == there[0] == PLACEHOLDER:
         image = case.expected.owners[index]
         return case.finding(
@@ -108,7 +106,7 @@ def order(case: Case) -> Verdict:
         found = permuted(case)
         if found is None:
             return None
-        first = next(index for index, (a, b) in enumerate(zip(case.found.tokens, case.expected.tokens)) if a != b)
+        first = first_difference(case.found.tokens, case.expected.tokens)
         return case.finding(
             "spans.order",
             f"the images stand in the order {list(found)}, expected {case.expected.order}",
@@ -125,8 +123,8 @@ def order(case: Case) -> Verdict:
     return None
 
 
-def _no_bounds(subject: Subject) -> str | None:
-    return None if "image_bounds" in subject.returns else "the pipeline does not return image_bounds"
+def _no_bounds(contract: Contract, returns: frozenset[str]) -> str | None:
+    return None if "image_bounds" in returns else "the pipeline does not return image_bounds"
 
 
 @check(
@@ -143,7 +141,7 @@ def bounds(case: Case) -> Verdict:
         return None
     if _tile(given, runs):  # adjacent images without text between them are one run, but several bounds
         return None
-    index = next((i for i, (a, b) in enumerate(zip(given, runs)) if a != b), min(len(given), len(runs)))
+    index = first_difference(given, runs)
     wrong = given[index] if index < len(given) else None
     right = runs[index] if index < len(runs) else None
     return case.finding(
@@ -202,24 +200,30 @@ def _difference(case: Case) -> str:
     return "; ".join(parts) or f"{spans} spans for {images} images, in another sequence than expected"
 
 
+_NOUNS = {
+    PLACEHOLDER: "placeholder run",
+    "image_open": "image span",
+    "slice_open": "slice span",
+    "number_open": "image number",
+}
+
+
 def _plain(role: str, count: int) -> str:
-    noun = {
-        "placeholder": "placeholder run",
-        "image_open": "image span",
-        "slice_open": "slice span",
-        "number_open": "image number",
-    }.get(role, role.replace("_", " "))
-    return noun + "s" * (count != 1)
+    return _NOUNS.get(role, role.replace("_", " ")) + "s" * (count != 1)
 
 
-def _where(case: Case, bare: bool) -> dict[str, object]:
-    found = [
-        (token, at) for token, at in zip(case.found.tokens, case.found.starts) if not (bare and token[0] == PLACEHOLDER)
-    ]
-    wanted = [role for role in _skeleton(case.expected.tokens, bare)]
-    index = next((i for i, ((a, _), b) in enumerate(zip(found, wanted)) if a[0] != b), min(len(found), len(wanted)))
-    at = found[index][1] if index < len(found) else (case.found.ends[-1] if case.found.ends else 0)
-    return {"at": at, "expected": case.token_name(wanted[index]) if index < len(wanted) else "no marker"}
+def _first_wrong(case: Case, bare: bool) -> tuple[int, str]:
+    """Position and expected token of the first marker that is not the expected one."""
+    at = [index for index, (role, _) in enumerate(case.found.tokens) if not (bare and role == PLACEHOLDER)]
+    wanted = _skeleton(case.expected.tokens, bare)
+    index = first_difference(_skeleton(case.found.tokens, bare), wanted)
+    position = _start(case, at[index] if index < len(at) else len(case.found.tokens))
+    return position, case.token_name(wanted[index]) if index < len(wanted) else "no marker"
+
+
+def _start(case: Case, token: int) -> int:
+    """Where a found token begins; the end of the ids for the one behind the last."""
+    return case.found.starts[token] if token < len(case.found.starts) else len(case.ids)
 
 
 def _moved(case: Case) -> bool:

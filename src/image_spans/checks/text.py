@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from image_spans.case import Case
 from image_spans.checks import NOT_JUDGED, Verdict, check
+from image_spans.findings import Finding, first_difference
 
 NEEDS = ["pipeline.encodes", "bos.placement", "spans.matched", "spans.expected", "spans.slots", "spans.order"]
 
@@ -15,25 +16,26 @@ def survives(case: Case) -> Verdict:
         return NOT_JUDGED  # swapped images: spans.order has said so
     for gap in case.damaged_gaps:
         if not case.expected.inside_block(gap):
-            return case.finding("text.survives", **damage(case, gap))
+            return damage(case, "text.survives", gap)
     return None
 
 
-def damage(case: Case, gap: int) -> dict[str, object]:
-    """Message, position and facts of a finding on a gap whose text is not what it should be."""
+def damage(case: Case, check_name: str, gap: int) -> Finding:
+    """The finding on a gap whose text is not what it should be."""
     ids = case.found.gap(gap)
     pieces = case.expected.gaps[gap]
     got, wanted = case.bench.texts.decode(ids) if ids else "", "".join(piece.text for piece in pieces)
     messages = [piece.message for piece in pieces if piece.message is not None]
     of = f" of message {messages[0]}" if len(set(messages)) == 1 else ""
     start = case.found.ends[gap - 1] if gap else 0
-    common = next((i for i, (a, b) in enumerate(zip(got, wanted)) if a != b), min(len(got), len(wanted)))
-    return {
-        "message": f"the text{of} is {_around(got, common)}, expected {_around(wanted, common)}",
-        "at": start + _ids_before(case, ids, common),
-        "expected": ascii(wanted[common : common + 12]) if common < len(wanted) else "nothing more",
-        "gap": gap,
-    }
+    common = first_difference(got, wanted)
+    return case.finding(
+        check_name,
+        f"the text{of} is {_around(got, common)}, expected {_around(wanted, common)}",
+        at=start + _ids_before(case, ids, common),
+        expected=ascii(wanted[common : common + 12]) if common < len(wanted) else "nothing more",
+        gap=gap,
+    )
 
 
 def _around(text: str, at: int, reach: int = 24) -> str:

@@ -1,0 +1,47 @@
+"""``python -m image_spans``: what is done outside of pytest."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m image_spans", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    fetch = commands.add_parser("fetch", help="fetch the tokenizers that a run of pytest does not fetch itself")
+    fetch.add_argument("--subjects", type=Path, default=Path("tokenizers_under_test.yaml"), metavar="FILE")
+    fetch.set_defaults(run=_fetch)
+    chosen = parser.parse_args(arguments)
+    code: int = chosen.run(chosen)
+    return code
+
+
+def _fetch(chosen: argparse.Namespace) -> int:
+    """0: all is there; 2: something could not be had."""
+    from image_spans import config
+    from image_spans.errors import ConfigError, Unavailable
+
+    failed = False
+    try:
+        specs = config.read(chosen.subjects)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    for spec in specs:
+        try:
+            fetched = spec.fetch()
+        except (ConfigError, Unavailable) as error:
+            print(f"{spec.name}: failed: {error}", file=sys.stderr)
+            failed = True
+            continue
+        reason = spec.missing()
+        print(f"{spec.name}: {'fetched' if fetched else reason or 'there'}")
+    return 2 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

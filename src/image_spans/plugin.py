@@ -1,0 +1,215 @@
+"""The pytest plugin: options, collection of the YAML, one item per subject, position and check.
+
+pytest imports this module in every project, so it imports nothing heavy; a project without a
+``tokenizers_under_test.yaml`` never gets further than looking for that file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from image_spans.session import Session
+
+DEFAULT = "tokenizers_under_test.yaml"
+_STASH: pytest.StashKey[Session] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("image-spans", "where images stand in token ids (pytest-image-spans)")
+    group.addoption("--spans-subjects", metavar="FILE", help=f"the subjects to test (default: {DEFAULT})")
+    group.addoption(
+        "--spans-checks",
+        metavar="NAMES",
+        help="only these checks or groups, separated by commas, e.g. spans,text.survives",
+    )
+    group.addoption(
+        "--spans-conversation",
+        metavar="CODE",
+        help="judge this conversation alone, as a failure prints it: 'Conversation([...])'",
+    )
+    group.addoption("--spans-fetch", action="store_true", help="first fetch the tokenizers that are not there yet")
+    group.addoption(
+        "--spans-require-all", action="store_true", help="a subject that cannot be had is an error, not a skip"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    files = _subject_files(config)
+    if not files:
+        _refuse_options_without_file(config)
+        return
+    from image_spans.errors import ConfigError
+    from image_spans.session import Session
+
+    try:
+        session = Session(config, files)
+    except ConfigError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[_STASH] = session
+    if not _is_own_clone(config):
+        # Without this a consumer's `testpaths` would leave the YAML out without a word.
+        typed = config.args_source == pytest.Config.ArgsSource.ARGS
+        named = config.getoption("spans_subjects") is not None
+        present = {Path(config.invocation_params.dir, arg.partition("::")[0]).resolve() for arg in config.args}
+        for file in files:
+            inside = any(file.is_relative_to(path) for path in present)
+            if (named or not typed) and not inside:
+                config.args.append(str(file))
+
+
+def _subject_files(config: pytest.Config) -> list[Path]:
+    """The YAML files of this run: the option's, those typed as arguments, else the default one."""
+    here = Path(config.invocation_params.dir)
+    option = config.getoption("spans_subjects")
+    if option is not None:
+        file = (here / option).resolve()
+        if not file.is_file():
+            raise pytest.UsageError(f"--spans-subjects: there is no file {option}")
+        return [file]
+    typed = []
+    for argument in config.args:
+        path = Path(here, argument.partition("::")[0]).resolve()
+        if path.suffix in (".yaml", ".yml") and path.is_file() and (path.name == DEFAULT or _has_subjects(path)):
+            typed.append(path)
+    if typed:
+        return list(dict.fromkeys(typed))
+    for folder in dict.fromkeys((here, config.rootpath)):
+        if (folder / DEFAULT).is_file():
+            return [(folder / DEFAULT).resolve()]
+    return []
+
+
+def _has_subjects(path: Path) -> bool:
+    """Whether a YAML that somebody typed is ours; others belong to other plugins."""
+    return any(line.startswith("subjects:") for line in path.read_text(errors="replace").splitlines())
+
+
+def _refuse_options_without_file(config: pytest.Config) -> None:
+    for option in ("spans_checks", "spans_conversation", "spans_fetch", "spans_require_all"):
+        if config.getoption(option):
+            name = "--" + option.replace("_", "-")
+            raise pytest.UsageError(f"{name}: there is no {DEFAULT} here or in {config.rootpath}; see --spans-subjects")
+
+
+def _is_own_clone(config: pytest.Config) -> bool:
+    """Whether this is this project's own checkout, which has the property tests under tests/properties."""
+    project = config.rootpath / "pyproject.toml"
+    return (
+        (config.rootpath / "tests" / "properties").is_dir()
+        and project.is_file()
+        and 'name = "pytest-image-spans"' in project.read_text(encoding="utf-8")
+    )
+
+
+def suite_folder() -> Path:
+    """Where the property tests are: in the wheel, or in the clone that this module is in."""
+    installed = Path(__file__).parent / "suite"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "tests" / "properties"
+
+
+class SubjectsFile(pytest.File):
+    """A YAML of subjects, collected as the property tests on them."""
+
+    def collect(self) -> Iterator[pytest.Module]:
+        for path in sorted(suite_folder().glob("test_*.py")):
+            yield pytest.Module.from_parent(self, path=path, name=path.stem, nodeid=f"{self.nodeid}::{path.stem}")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> SubjectsFile | None:
+    session = parent.config.stash.get(_STASH, None)
+    if session is not None and file_path.resolve() in session.files:
+        return SubjectsFile.from_parent(parent, path=file_path)
+    return None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    family = getattr(metafunc.module, "IMAGE_SPANS_FAMILY", None)
+    if family is None:
+        return
+    session = metafunc.config.stash.get(_STASH, None)
+    if session is None:
+        raise pytest.UsageError(f"the property tests need a {DEFAULT}; see --spans-subjects")
+    home = metafunc.definition.getparent(SubjectsFile)
+    trials = session.trials(home.path.resolve() if home is not None else session.default_file, family)
+    names = [name for name in ("subject", "position", "check") if name in metafunc.fixturenames]
+    metafunc.parametrize(
+        names,
+        [pytest.param(*(getattr(trial, name) for name in names), id=trial.id, marks=trial.marks) for trial in trials],
+    )
+
+
+@pytest.fixture(scope="session")
+def image_spans_session(request: pytest.FixtureRequest) -> Session:
+    """The run: subjects, engines, outcomes. For the property tests of this package only."""
+    return request.config.stash[_STASH]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    ours = session.config.stash.get(_STASH, None)
+    if ours is not None:
+        ours.selected(session.items)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
+    outcome = yield
+    session = item.config.stash.get(_STASH, None)
+    if session is not None:
+        session.annotate(item, outcome.get_result())
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    # Reports of xdist's workers arrive here too, with what annotate() put on them.
+    record = getattr(report, "image_spans", None)
+    if record is not None and _active is not None:
+        _active.record(record)
+
+
+_active: Session | None = None
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    global _active
+    _active = session.config.stash.get(_STASH, None)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    global _active
+    if _active is config.stash.get(_STASH, None):
+        _active = None
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    session = config.stash.get(_STASH, None)
+    return session.header() if session is not None else []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    session = config.stash.get(_STASH, None)
+    if session is not None:
+        from image_spans.report import write_summary
+
+        write_summary(terminalreporter, session)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """xdist: all workers draw the same conversations."""
+    session = node.config.stash.get(_STASH, None)
+    if session is not None:
+        node.workerinput["image_spans_seed"] = session.base_seed
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """xdist: one subject stays on one worker, so that its tokenizer loads once; other tests are spread as ever."""
+    if config.stash.get(_STASH, None) is None or config.getvalue("dist") != "load":
+        return None
+    from image_spans.scheduling import SubjectScheduling
+
+    return SubjectScheduling(config, log)

@@ -1,0 +1,71 @@
+"""The table at the end of a run: subject x group of checks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
+
+    from image_spans.session import Session
+
+_GROUPS = ("contract", "pipeline", "bos", "spans", "text", "literals", "paths", "relations")
+_COLOURS = {"failed": "red", "blocked": "yellow", "skipped": "yellow", "passed": "green"}
+_WORDS = {"passed": "ok", "failed": "FAIL", "blocked": "blocked", "skipped": "skip", "known": "known"}
+
+
+def cell(counts: Counter[str]) -> tuple[str, str]:
+    """What a cell says, and its worst outcome."""
+    worst = next((name for name in ("failed", "blocked", "skipped", "known", "passed") if counts[name]), "")
+    if not worst:
+        return "-", ""
+    total = sum(counts.values())
+    if counts[worst] == total:
+        return f"{_WORDS[worst]} {total}", worst
+    return f"{_WORDS[worst]} {counts[worst]}/{total}", worst
+
+
+def write_summary(reporter: pytest.TerminalReporter, session: Session) -> None:
+    """Write the table, and the statistics when they were asked for."""
+    outcomes = session.outcomes
+    if outcomes.statistics:
+        reporter.section("image-spans statistics")
+    for title, lines in sorted(outcomes.statistics.items()):
+        reporter.write_line(title)
+        for line in lines:
+            reporter.write_line(line)
+    if not outcomes.cells or reporter.verbosity < 0:
+        return
+    reporter.section("image-spans", sep="-")
+    present = {group for _, group in outcomes.cells}
+    groups = [group for group in _GROUPS if group in present] + sorted(present - set(_GROUPS))
+    subjects = list(dict.fromkeys(subject for subject, _ in outcomes.cells))
+    rows = {
+        subject: [cell(outcomes.cells.get((subject, group), Counter())) for group in groups]
+        for subject in [spec.name for file in session.files.values() for spec in file.specs]
+        if subject in subjects
+    }
+    if reporter.isatty:
+        _rich(reporter, groups, rows)
+    else:
+        _plain(reporter, groups, rows)
+
+
+def _plain(reporter: pytest.TerminalReporter, groups: list[str], rows: dict[str, list[tuple[str, str]]]) -> None:
+    table = [["subject", *groups], *([subject, *(text for text, _ in cells)] for subject, cells in rows.items())]
+    widths = [max(len(row[column]) for row in table) for column in range(len(groups) + 1)]
+    for row in table:
+        reporter.write_line("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _rich(reporter: Any, groups: list[str], rows: dict[str, list[tuple[str, str]]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("subject", *groups, box=None, pad_edge=False)
+    for subject, cells in rows.items():
+        table.add_row(Text(subject), *(Text(text, style=_COLOURS.get(worst, "")) for text, worst in cells))
+    console = Console(file=reporter._tw._file, force_terminal=True, width=reporter._tw.fullwidth)
+    console.print(table)

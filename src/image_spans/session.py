@@ -1,0 +1,319 @@
+"""One pytest run over the subjects: what is tested, how each item ends, what is counted."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from image_spans import checks, config, strategies
+from image_spans.conversation import Conversation, parse_conversation
+from image_spans.engine import Engine, Tally
+from image_spans.errors import ConfigError, Unavailable
+from image_spans.findings import Finding
+from image_spans.subject import Subject
+
+_ITEM = re.compile(r"(?P<file>.*?)::test_(?P<family>subject|conversation|literals|relation)\[(?P<id>.*)\]$")
+
+
+def subject_of(nodeid: str) -> str | None:
+    """File and subject of one of our items, from its node id; None for other tests.
+
+    Positions and checks hold no dash, so the last dashes of the id are those that we put in.
+    """
+    match = _ITEM.match(nodeid)
+    if match is None:
+        return None
+    dashes = 1 if match["family"] == "subject" else 2
+    return f"{match['file'].partition('::')[0]}::{match['id'].rsplit('-', dashes)[0]}"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One item: a subject, a check, and where the images stand."""
+
+    subject: config.SubjectSpec
+    position: str
+    check: str
+    marks: Sequence[pytest.MarkDecorator] = ()
+
+    @property
+    def id(self) -> str:
+        return "-".join(part for part in (self.subject.name, self.position, self.check) if part)
+
+
+@dataclass
+class _File:
+    """One YAML and what became of it."""
+
+    specs: list[config.SubjectSpec]
+    missing: dict[str, str]
+    """Subject to the reason why it cannot be had."""
+
+
+@dataclass
+class Outcomes:
+    """What the summary shows."""
+
+    cells: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
+    """(subject, group of checks) to outcome to number of items."""
+    statistics: dict[str, list[str]] = field(default_factory=dict)
+    blocked: dict[str, str] = field(default_factory=dict)
+
+
+class Session:
+    """The state of one pytest run.
+
+    Raises:
+        ConfigError: anything that the user wrote is wrong, or no subject can be tested.
+    """
+
+    def __init__(self, pytest_config: pytest.Config, paths: Iterable[Path]) -> None:
+        self._config = pytest_config
+        self._chosen = _chosen_checks(pytest_config.getoption("spans_checks"))
+        self._only = _only(pytest_config.getoption("spans_conversation"))
+        self.files = {path: self._read(path) for path in paths}
+        self.default_file = next(iter(self.files))
+        self.base_seed = _base_seed(pytest_config)
+        self.outcomes = Outcomes()
+        self._engines: dict[Path, Engine] = {}
+        self._selected: set[tuple[str, str]] = set()
+        self._reported: dict[tuple[str, str], str] = {}
+        self._statistics_shown: set[tuple[str, str, str]] = set()
+
+    def _read(self, path: Path) -> _File:
+        specs = config.read(path)
+        missing: dict[str, str] = {}
+        for spec in specs:
+            # xdist's workers find what the controller has fetched.
+            if self._config.getoption("spans_fetch") and not hasattr(self._config, "workerinput"):
+                try:
+                    spec.fetch()
+                except Unavailable as error:
+                    missing[spec.name] = str(error)
+            reason = spec.missing()
+            if reason is not None:
+                missing.setdefault(spec.name, reason)
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
+        if missing and self._config.getoption("spans_require_all"):
+            raise ConfigError(f"{path.name}: --spans-require-all, but {len(missing)} cannot be had: {reasons}")
+        if len(missing) == len(specs):
+            raise ConfigError(f"{path.name}: none of its subjects can be had, so nothing would be tested: {reasons}")
+        return _File(specs, missing)
+
+    # ------------------------------------------------------------ collection
+
+    def trials(self, path: Path, family: str) -> list[Trial]:
+        """The items of one file and family of checks."""
+        file = self.files[path]
+        trials = []
+        for spec in file.specs:
+            if spec.name in file.missing:
+                if family == "once":
+                    skip = pytest.mark.skip(reason=f"{spec.name} cannot be had: {file.missing[spec.name]}")
+                    trials.append(Trial(spec, "", "unavailable", (skip,)))
+                continue
+            for check in checks.checks().values():
+                if check.family != family or (self._chosen is not None and check.name not in self._chosen):
+                    continue
+                if check.inapplicable(spec.contract, frozenset(spec.pipeline.returns)) is None:
+                    trials += [Trial(spec, position, check.name) for position in self._positions(spec, check)]
+        return trials
+
+    def _positions(self, spec: config.SubjectSpec, check: checks.Check) -> list[str]:
+        if check.family == "once":
+            return [""]
+        profile = strategies.Profile.of(spec.contract)
+        wanted = check.positions or strategies.POSITIONS
+        return [position for position in wanted if strategies.applies(position, profile)]
+
+    def selected(self, items: Iterable[pytest.Item]) -> None:
+        """Remember which (subject, check) will run: a failure must not hide behind an item that does not."""
+        for item in items:
+            trial = _trial_of(item)
+            if trial is not None:
+                self._selected.add((trial.subject.name, trial.check))
+
+    # ------------------------------------------------------------ running
+
+    def verify(self, spec: config.SubjectSpec, position: str, check: str, nodeid: str) -> None:
+        """Judge one item; ends like any pytest test: passes, fails or skips."""
+        __tracebackhide__ = True
+        subject = self._load(spec)
+        engine = self._engine(spec.path)
+        one = checks.checks()[check]
+        if one.family == "once":
+            found = engine.precheck(subject, check)
+            if found is not None:
+                self._fail(found, position, nodeid, ())
+            return
+        failed = engine.failed_prechecks(subject)
+        if failed:
+            self._blocked(spec, failed[0].check, str(failed[0]))
+        done = engine.survey(subject, position, one.family)
+        tally = done.tallies[check]
+        if tally.findings:
+            findings = list(tally.findings.values())
+            self._fail(engine.shrink(subject, position, findings[0]), position, nodeid, findings[1:])
+        if not any(tally.findings for tally in done.tallies.values()):
+            engine.forget_repaired(subject, position, one.family)
+        self._not_judged(spec, check, tally, len(done.conversations))
+
+    def _not_judged(self, spec: config.SubjectSpec, check: str, tally: Tally, drawn: int) -> None:
+        __tracebackhide__ = True
+        hidden = [name for name in tally.blocked_by if (spec.name, name) not in self._selected]
+        if hidden or (not tally.judged and tally.blocked_by):
+            blocker = hidden[0] if hidden else tally.blocked_by.most_common(1)[0][0]
+            count = tally.blocked_by[blocker]
+            self._blocked(spec, blocker, f"{spec.name} breaks {blocker} on {count} of {drawn} conversations")
+        if not tally.judged:
+            pytest.skip(f"none of {drawn} conversations can tell whether {check} holds")
+
+    def _blocked(self, spec: config.SubjectSpec, blocker: str, message: str) -> None:
+        """Skip as blocked; fail where the blocking check is not in this run, so that a failure is never lost."""
+        __tracebackhide__ = True
+        if (spec.name, blocker) in self._selected:
+            pytest.skip(f"blocked by {blocker} of {spec.name}")
+        pytest.fail(f"{message}\n(blocked by {blocker}, which this run does not select)", pytrace=False)
+
+    def _fail(self, finding: Finding, position: str, nodeid: str, others: Sequence[Finding]) -> None:
+        __tracebackhide__ = True
+        key = (finding.subject, finding.fingerprint)
+        if key in self._reported:
+            pytest.fail(f"{finding.headline}\n  {finding.cause.sentence}; see {self._reported[key]}", pytrace=False)
+        self._reported[key] = f"position {position}" if position else "above"
+        told = finding.having(reproduce=self._reproduce(finding, nodeid))
+        more = [f"\n  Also        {other.headline} ({other.cause.sentence})" for other in others]
+        pytest.fail(str(told) + "".join(more), pytrace=False)
+
+    def _reproduce(self, finding: Finding, nodeid: str) -> tuple[str, ...]:
+        if finding.conversation is None:
+            return (f"pytest {shlex.quote(nodeid)}",)
+        code = repr(finding.conversation)
+        return (
+            f"pytest {shlex.quote(nodeid)} --spans-conversation {shlex.quote(code)}",
+            "python: from image_spans import *",
+            f"        load_subject({finding.subject!r}).encode({code})",
+        )
+
+    def _load(self, spec: config.SubjectSpec) -> Subject:
+        __tracebackhide__ = True
+        try:
+            return config.load(spec)
+        except Unavailable as error:
+            if self._config.getoption("spans_require_all"):
+                pytest.fail(f"{spec.name} cannot be had: {error}", pytrace=False)
+            pytest.skip(f"{spec.name} cannot be had: {error}")
+        except ConfigError as error:
+            pytest.fail(str(error), pytrace=False)
+
+    def _engine(self, path: Path) -> Engine:
+        if path not in self._engines:
+            from hypothesis import settings
+
+            profile = settings()
+            self._engines[path] = Engine(
+                profile.max_examples, self.base_seed, only=self._only, database=profile.database
+            )
+        return self._engines[path]
+
+    # ------------------------------------------------------------ reporting
+
+    def annotate(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """Put on a report what the summary needs; it travels from xdist's workers with the report."""
+        trial = _trial_of(item)
+        if trial is None or (report.when != "call" and not (report.when == "setup" and report.skipped)):
+            return
+        reason = str(report.longrepr[2]) if report.skipped and isinstance(report.longrepr, tuple) else ""
+        status = "blocked" if "blocked by" in reason else report.outcome
+        one = checks.checks().get(trial.check)
+        record: dict[str, Any] = {
+            "subject": trial.subject.name,
+            "group": one.group if one else "contract",
+            "status": status,
+        }
+        if self._config.getoption("hypothesis_show_statistics", False) and one is not None:
+            record["statistics"] = self._statistics(trial, one.family)
+        report.image_spans = record  # type: ignore[attr-defined]
+
+    def _statistics(self, trial: Trial, family: str) -> list[str]:
+        """Once per pass: what its conversations were like."""
+        key = (trial.subject.name, trial.position, family)
+        done = self._engine(trial.subject.path).passes.get(key)
+        if done is None or key in self._statistics_shown:
+            return []
+        self._statistics_shown.add(key)
+        profile = strategies.Profile.of(trial.subject.contract)
+        labels = Counter(
+            label for conversation in done.conversations for label in strategies.describe(conversation, profile)
+        )
+        total = len(done.conversations)
+        share = [f"{100 * count / total:5.1f} %  {label}" for label, count in labels.most_common()]
+        return [f"{'-'.join(key)}: {total} conversations", *(f"  {line}" for line in share)]
+
+    def record(self, record: dict[str, Any]) -> None:
+        """Count one report."""
+        cell = self.outcomes.cells.setdefault((record["subject"], record["group"]), Counter())
+        cell[record["status"]] += 1
+        lines = record.get("statistics")
+        if lines:
+            self.outcomes.statistics[lines[0]] = lines[1:]
+
+    def header(self) -> list[str]:
+        """Which files, how many subjects, which are skipped and why."""
+        lines = []
+        for path, file in self.files.items():
+            shown = os.path.relpath(path, self._config.rootpath)
+            skipped = f", {len(file.missing)} skipped" if file.missing else ""
+            lines.append(f"image-spans: {shown}: {len(file.specs)} subjects{skipped}")
+            lines += [f"  skipped {name}: {reason}" for name, reason in file.missing.items()]
+        return lines
+
+
+def _trial_of(item: pytest.Item) -> Trial | None:
+    callspec = getattr(item, "callspec", None)
+    subject = callspec.params.get("subject") if callspec is not None else None
+    if callspec is None or not isinstance(subject, config.SubjectSpec):
+        return None
+    return Trial(subject, callspec.params.get("position", ""), callspec.params["check"])
+
+
+def _chosen_checks(option: str | None) -> set[str] | None:
+    if option is None:
+        return None
+    patterns = [pattern.strip() for pattern in option.split(",") if pattern.strip()]
+    if not patterns:
+        raise ConfigError("--spans-checks: names no check")
+    try:
+        return {name for pattern in patterns for name in checks.find(pattern)}
+    except ConfigError as error:
+        raise ConfigError(f"--spans-checks: {error}") from None
+
+
+def _only(option: str | None) -> Conversation | None:
+    if option is None:
+        return None
+    try:
+        return parse_conversation(option)
+    except ValueError as error:
+        raise ConfigError(f"--spans-conversation: {error}") from None
+
+
+def _base_seed(pytest_config: pytest.Config) -> int:
+    """The seed of the run: --hypothesis-seed, the controller's under xdist, 0 under a derandomised profile."""
+    from hypothesis import settings
+
+    given = pytest_config.getoption("hypothesis_seed", None)
+    if given is not None and str(given).lstrip("-").isdigit():
+        return int(given)
+    inherited = getattr(pytest_config, "workerinput", {}).get("image_spans_seed")
+    if inherited is not None:
+        return int(inherited)
+    return 0 if settings().derandomize else int.from_bytes(os.urandom(4), "big")

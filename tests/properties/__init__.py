@@ -1,0 +1,1 @@
+"""The property tests; the wheel installs them as ``image_spans.suite``."""
