@@ -87,6 +87,11 @@ class Case:
                 damaged.append(index)
         return damaged
 
+    @cached_property
+    def damaged_inside(self) -> list[int]:
+        """The damaged gaps between tokens of one image: numbers and row breaks."""
+        return [gap for gap in self.damaged_gaps if self.expected.inside_block(gap)]
+
     def again(self, conversation: Conversation) -> Case:
         """The case of another conversation of the same subject."""
         return self.bench.case(conversation)

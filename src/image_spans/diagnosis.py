@@ -83,8 +83,6 @@ def _first_token_removed(case: Case, finding: Finding) -> Cause | None:
             index += 1
         elif begins and not _rest_fits(found[index:], expected.tokens[number:]):
             removed.append((expected.messages[number], token[0]))
-            if token == (PLACEHOLDER, 1):
-                index += 0
         elif index < len(found) and found[index] == token:
             index += 1
         else:
@@ -120,33 +118,32 @@ def _first_text_id_removed(case: Case, finding: Finding) -> Cause | None:
         return None
     pieces = case.expected.gaps[gap]
     ids = case.found.gap(gap)
-    for index, piece in enumerate(pieces):
-        for cut, token in _without_first_id(case, piece, pieces[:index]):
-            if case.bench.texts.survives(ids, [*pieces[:index], Piece(cut, piece.message), *pieces[index + 1 :]]):
-                return _removed(case, piece.message, token)
-    # Several messages may lie in one gap, each without its first id.
-    shortened = [
-        (cut, piece.message)
-        for piece in pieces
-        for cut, _ in [*_without_first_id(case, piece, []), (piece.text, "")][:1]
-    ]
-    first = next((piece for piece in pieces if piece.message is not None), None)
-    if first is not None and case.bench.texts.survives(ids, [Piece(text, message) for text, message in shortened]):
-        return _removed(case, first.message, next(token for _, token in _without_first_id(case, first, [])))
+    cuts = {
+        index: cut
+        for index, piece in enumerate(pieces)
+        if (cut := _without_first_id(case, piece, pieces[:index])) is not None
+    }
+    # One message of the gap, or every one of them.
+    for chosen in (*({index} for index in cuts), set(cuts)):
+        shortened = [Piece(cuts[i][0], p.message) if i in chosen else p for i, p in enumerate(pieces)]
+        if chosen and case.bench.texts.survives(ids, shortened):
+            first = min(chosen)
+            return _removed(case, pieces[first].message, cuts[first][1])
     return None
 
 
-def _without_first_id(case: Case, piece: Piece, before: list[Piece]) -> Iterator[tuple[str, str]]:
-    """The piece as it reads without its first id, if it begins a message, and the name of that id."""
-    if piece.message is None or not piece.text or any(p.message == piece.message for p in before):
-        return
+def _without_first_id(case: Case, piece: Piece, before: list[Piece]) -> tuple[str, str] | None:
+    """The piece as it reads without its first id, and that id, if the piece begins a message."""
+    if piece.message is None or not piece.text or any(p.message == piece.message and p.text for p in before):
+        return None
     parts = case.conversation.messages[piece.message].parts
     first = next((part for part in parts if not (isinstance(part, Text) and not part.text)), None)
-    if not isinstance(first, Text) or not piece.text.startswith(first.text[: len(piece.text)]):
-        return
+    if not isinstance(first, Text) or first.text != piece.text:
+        return None
     ids = case.bench.texts.alone(piece.text)[0]
-    if ids:
-        yield case.bench.texts.decode(ids[1:]) if len(ids) > 1 else "", f"{case.id_name(ids[0])} ({ids[0]})"
+    if not ids:
+        return None
+    return case.bench.texts.decode(ids[1:]) if len(ids) > 1 else "", f"{case.id_name(ids[0])} ({ids[0]})"
 
 
 def _removed(case: Case, message: int | None, token: str) -> Cause:

@@ -218,6 +218,7 @@ class Oracle:
         for index, (message, parts) in enumerate(zip(conversation.messages, arranged, strict=True)):
             before, after = self._template.get(message.role, ("", ""))
             build.text(before, None)
+            build.begin(index)
             for placed in parts:
                 if placed.image is None:
                     assert isinstance(placed.part, Text)
@@ -302,8 +303,14 @@ class _Builder:
         if text:
             self.gaps[-1].append(Piece(text, message))
 
+    def begin(self, message: int) -> None:
+        """A message begins here: an empty piece, in front of which a dummy prefix may stand."""
+        self.gaps[-1].append(Piece("", message))
+
     def token(self, role: str, count: int, owner: int | None, message: int) -> None:
-        if role == PLACEHOLDER and self.tokens and self.tokens[-1][0] == PLACEHOLDER and not self.gaps[-1]:
+        touches = self.tokens and self.tokens[-1][0] == PLACEHOLDER and not any(p.text for p in self.gaps[-1])
+        if role == PLACEHOLDER and touches:
+            self.gaps[-1].clear()
             self.tokens[-1] = (PLACEHOLDER, self.tokens[-1][1] + count)
             return
         self.tokens.append((role, count))

@@ -109,8 +109,11 @@ class Texts:
         whole, whole_text = self.alone(joined)
         if ids == whole:
             return True
-        if self._unk is not None and ids.count(self._unk) != whole.count(self._unk):
-            return False
+        if self._unk is not None:
+            # Unknown characters that stand together may be one unk: fewer in the whole than in its pieces.
+            apart = sum(self.alone(text)[0].count(self._unk) for text in texts)
+            if not whole.count(self._unk) <= ids.count(self._unk) <= apart:
+                return False
         if decoded == whole_text:
             return True
         return self._ends(decoded, texts, anywhere=False)
@@ -122,22 +125,22 @@ class Texts:
         return self._ends(self.decode(ids), texts, anywhere=True)
 
     def _ends(self, decoded: str, texts: Sequence[str], *, anywhere: bool) -> bool:
-        """Whether the texts follow each other in ``decoded``, each in one of the forms that it may take."""
-        ends = {0}
-        for text in texts:
-            reached = set()
-            for form in self.forms(text):
-                for end in ends:
-                    if anywhere:
-                        at = decoded.find(form, end)
-                        if at >= 0:
-                            reached.add(at + len(form))
-                    elif decoded.startswith(form, end):
-                        reached.add(end + len(form))
-            if not reached:
-                return False
-            ends = reached if not anywhere else {min(reached)}
-        return anywhere or len(decoded) in ends
+        """Whether the texts follow each other in ``decoded``, each in one of the forms that it may take.
+
+        Neighbours may have been encoded together, so each run of texts may also stand as one.
+        """
+        ends: list[set[int]] = [{0}, *(set() for _ in texts)]  # ends[k]: where the first k texts may end
+        for first in range(len(texts)):
+            for last in range(first + 1, len(texts) + 1):
+                for form in self.forms("".join(texts[first:last])):
+                    for end in ends[first]:
+                        if anywhere:
+                            at = decoded.find(form, end)
+                            if at >= 0:
+                                ends[last].add(at + len(form))
+                        elif decoded.startswith(form, end):
+                            ends[last].add(end + len(form))
+        return bool(ends[-1]) if anywhere else len(decoded) in ends[-1]
 
     def forms(self, text: str) -> set[str]:
         """The texts that may stand for ``text``: itself, what the raw tokenizer gives back, a dummy blank in front."""

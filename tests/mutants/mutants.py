@@ -164,7 +164,8 @@ def slices_left_out(tokenizer, conversation, right):
     return right(small)
 
 
-@mutant("spans.expected", cause="width-height-swapped")
+# One image at most: of two, turned ones may look like swapped ones.
+@mutant("spans.expected", cause="width-height-swapped", input={"images": "0..1"})
 def width_and_height_swapped(tokenizer, conversation, right):
     """F9, transformers#33261: width and height are swapped; square images hide it."""
     return right(resized(conversation, [Image(i.height, i.width) for i in conversation.images]))
@@ -175,7 +176,13 @@ def row_break_left_out(tokenizer, conversation, right):
     """F10, llama.cpp PR#11513: text round the slices is not that of the reference."""
     ids = right(conversation)["input_ids"]
     newline = 1000 + ord("\n")
-    kept = [t for k, t in enumerate(ids) if not (t == newline and 0 < k < len(ids) - 1 and ids[k + 1] == OPEN and ids[k - 1] == CLOSE and _in_slice(ids, k))]
+    kept = [
+        t
+        for k, t in enumerate(ids)
+        if not (
+            t == newline and 0 < k < len(ids) - 1 and ids[k + 1] == OPEN and ids[k - 1] == CLOSE and _in_slice(ids, k)
+        )
+    ]
     return _ids_only(kept)
 
 
@@ -187,7 +194,10 @@ def _in_slice(ids: list[int], at: int) -> bool:
 def every_image_has_number_zero(tokenizer, conversation, right):
     """F10, MiniCPM-V finetune (C4): the id counter does not advance for every picture."""
     ids = right(conversation)["input_ids"]
-    return {**right(conversation), "input_ids": [1000 + ord("0") if k and ids[k - 1] == NUMBER else t for k, t in enumerate(ids)]}
+    return {
+        **right(conversation),
+        "input_ids": [1000 + ord("0") if k and ids[k - 1] == NUMBER else t for k, t in enumerate(ids)],
+    }
 
 
 # ---------------------------------------------------------------- F8, F9: slots
@@ -275,8 +285,10 @@ def newline_beside_image_eaten(tokenizer, conversation, right):
 def blank_added_after_image(tokenizer, conversation, right):
     """F3, transformers#24569: a blank appears after each added token."""
     ids = []
-    for token_id in right(conversation)["input_ids"]:
-        ids += [token_id, 1000 + ord(" ")] if token_id == CLOSE else [token_id]
+    given = right(conversation)["input_ids"]
+    for token_id, following in zip(given, [*given[1:], 0], strict=True):
+        last = token_id in (CLOSE, SLICE_CLOSE) and following not in (SLICE, 1000 + ord("\n"))
+        ids += [token_id, 1000 + ord(" ")] if last else [token_id]
     return _ids_only(ids)
 
 
@@ -305,22 +317,26 @@ def typed_markers_are_not_refused(tokenizer, conversation, right):
 # ---------------------------------------------------------------- F4, F14: paths and relations
 
 
-class _Memory:
-    last = 0
+class _Cache:
+    last: Conversation | None = None
 
 
 @mutant("paths.agree", cause="keeps-state")
-def remembers_the_call_before(tokenizer, conversation, right):
-    """F14: a cache of the prompt before is not emptied, so every other call has a newline more at its end."""
-    _Memory.last += 1
+def cached_answer_is_cut(tokenizer, conversation, right):
+    """F14: the same prompt again comes from a cache that forgot the last id."""
     ids = right(conversation)["input_ids"]
-    if _Memory.last % 2 and "a" in map(tokenizer.id_to_token, ids):
-        ids = [1000 + ord("b") if token_id == 1000 + ord("a") else token_id for token_id in ids]
-    return _ids_only(ids)
+    again, _Cache.last = conversation == _Cache.last, conversation
+    return _ids_only(ids[:-1] if again else ids)
 
 
-@mutant("relations.swap", cause="spans-bound-to-position", returns=("features",), pipeline="placeholder_run",
-        slices=None, images={"placeholder": "<pad>", "grammar": "run", "slots": "from_features"})
+@mutant(
+    "relations.swap",
+    cause="spans-bound-to-position",
+    returns=("features",),
+    pipeline="placeholder_run",
+    slices=None,
+    images={"placeholder": "<pad>", "grammar": "run", "slots": "from_features"},
+)
 def sizes_taken_from_the_first_image(tokenizer, conversation, right):
     """F9, MGM#126: one size for all images of a sample; prompt and features agree and are both wrong."""
     ids, features, number = [], [], 0
@@ -344,8 +360,14 @@ def system_prompt_chosen_by_image_size(tokenizer, conversation, right):
     return _ids_only(tokenizer.encode_text("large picture: " if large else "") + right(conversation)["input_ids"])
 
 
-@mutant("relations.append", cause="earlier-span-changed", returns=("features",), pipeline="placeholder_run",
-        slices=None, images={"placeholder": "<pad>", "grammar": "run", "slots": "from_features"})
+@mutant(
+    "relations.append",
+    cause="earlier-span-changed",
+    returns=("features",),
+    pipeline="placeholder_run",
+    slices=None,
+    images={"placeholder": "<pad>", "grammar": "run", "slots": "from_features"},
+)
 def old_images_shrink_when_a_turn_is_added(tokenizer, conversation, right):
     """F8: an image of an earlier turn is expanded anew, with a smaller budget."""
     ids, features, number = [], [], 0

@@ -15,7 +15,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from image_spans import discovery
@@ -106,15 +105,8 @@ def check(
     return register
 
 
-@cache
-def _load_built_in() -> None:
-    for name in discovery.names(__name__):
-        importlib.import_module(f"{__name__}.{name}")
-
-
 def checks() -> dict[str, Check]:
     """All registered checks by name, in the order in which they are judged."""
-    _load_built_in()
     return dict(sorted(_REGISTRY.items(), key=lambda item: _depth(item[0])))
 
 
@@ -155,3 +147,7 @@ def failing(case: Case, names: Iterable[str]) -> str | None:
         if isinstance(verdict, NotJudged) and verdict.because_of is not None:
             return verdict.because_of
     return None
+
+
+for _name in discovery.names(__name__):
+    importlib.import_module(f"{__name__}.{_name}")

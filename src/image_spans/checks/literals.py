@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from image_spans.case import Case
 from image_spans.checks import NOT_JUDGED, NotJudged, Verdict, check, failing
 from image_spans.checks.pipeline import spelled
@@ -71,11 +73,17 @@ def _structure(case: Case) -> Verdict:
     )
 
 
+_MARKER_LIKE = re.compile(r"[^\w\s]|_")
+
+
 def without_hazards(conversation: Conversation) -> Conversation:
-    """The same conversation with every text replaced by ``a`` (empty text stays empty)."""
+    """The same conversation with ``a`` for every character that a marker could be made of.
+
+    Letters, digits and blanks stay, so that damage to ordinary text shows there too and is not blamed on markers.
+    """
     return Conversation(
         [
-            Message(m.role, [Text("a" if p.text else "") if isinstance(p, Text) else p for p in m.parts])
+            Message(m.role, [Text(_MARKER_LIKE.sub("a", p.text)) if isinstance(p, Text) else p for p in m.parts])
             for m in conversation.messages
         ]
     )

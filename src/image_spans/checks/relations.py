@@ -9,7 +9,7 @@ from image_spans.conversation import Conversation, Image, Message, Text, resized
 from image_spans.findings import first_difference
 from image_spans.oracles import Token
 
-NEEDS = ["pipeline.encodes", "bos.placement", "spans.matched", "spans.expected", "spans.slots"]
+NEEDS = ["pipeline.encodes", "bos.placement", "spans.matched", "spans.expected", "spans.slots", "spans.order"]
 WITH_IMAGES = ("start", "middle", "end", "alone", "adjacent", "every_message")
 
 
@@ -48,9 +48,11 @@ def _one_layout(contract: Contract, returns: frozenset[str]) -> str | None:
     return None
 
 
-@check(
-    "relations.swap", family="variants", needs=NEEDS, inapplicable=_one_layout, positions=("adjacent", "every_message")
-)
+# Not adjacent: under the grammar run two images that touch are one run, which tells nothing of either.
+SEVERAL = ("start", "every_message")
+
+
+@check("relations.swap", family="variants", needs=NEEDS, inapplicable=_one_layout, positions=SEVERAL)
 def swap(case: Case) -> Verdict:
     """Swapping the sizes of two images swaps their spans."""
     images = case.conversation.images

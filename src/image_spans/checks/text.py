@@ -25,7 +25,7 @@ def damage(case: Case, check_name: str, gap: int) -> Finding:
     ids = case.found.gap(gap)
     pieces = case.expected.gaps[gap]
     got, wanted = case.bench.texts.decode(ids) if ids else "", "".join(piece.text for piece in pieces)
-    messages = [piece.message for piece in pieces if piece.message is not None]
+    messages = [piece.message for piece in pieces if piece.message is not None and piece.text]
     of = f" of message {messages[0]}" if len(set(messages)) == 1 else ""
     start = case.found.ends[gap - 1] if gap else 0
     common = first_difference(got, wanted)

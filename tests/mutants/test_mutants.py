@@ -1,0 +1,79 @@
+"""Every check can fail, and fails on nothing else: the table of mutants, both sides."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from image_spans import checks, strategies
+from image_spans.engine import FAMILIES, Engine
+from image_spans.pipelines import reference
+from image_spans.subject import Subject
+from mutants import MUTANTS, Mutant
+from support import ToyTokenizer, facts
+
+BUDGET = 60
+PRECHECKS = {"contract.tokens", "contract.bos"}
+
+
+def subject_of(mutant: Mutant, tokenizer: ToyTokenizer, *, broken: bool) -> Subject:
+    right = partial(reference(mutant.pipeline), tokenizer, contract=mutant.contract)
+
+    def run(conversation):
+        return mutant.function(tokenizer, conversation, right) if broken else right(conversation)
+
+    returns = frozenset(mutant.returns if broken else ("image_bounds", "labels"))
+    name = mutant.name if broken else f"right for {mutant.name}"
+    return Subject(name, tokenizer, facts(tokenizer), mutant.contract, run, returns)
+
+
+def findings_on(subject: Subject, engine: Engine) -> dict[str, set[str]]:
+    """Check to the causes found, over all families and positions."""
+    found: dict[str, set[str]] = {}
+    profile = strategies.Profile.of(subject.contract)
+    for family in FAMILIES:
+        for position in strategies.POSITIONS:
+            if not strategies.applies(position, profile):
+                continue
+            for name, tally in engine.survey(subject, position, family).tallies.items():
+                if tally.findings:
+                    found.setdefault(name, set()).update(f.cause.name for f in tally.findings.values())
+    return found
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return Engine(BUDGET, 0)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return ToyTokenizer()
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_mutant_is_killed_by_the_named_checks_and_no_other(mutant, engine, tokenizer):
+    found = findings_on(subject_of(mutant, tokenizer, broken=True), engine)
+    assert set(found) == mutant.kills
+    assert all(mutant.cause in causes for name, causes in found.items() if len(mutant.kills) == 1), found
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_right_pipeline_under_the_same_contract_is_silent(mutant, engine, tokenizer):
+    if mutant.contract.images.slots == "from_features":
+        pytest.skip("the reference pipelines compute the slots from the size")
+    if mutant.contract.literals.policy == "reject":
+        pytest.skip("the reference pipelines keep typed markers as text")
+    assert findings_on(subject_of(mutant, tokenizer, broken=False), engine) == {}
+
+
+def test_no_check_is_idle():
+    killing = {name for mutant in MUTANTS for name in mutant.kills}
+    assert set(checks.checks()) - PRECHECKS == killing
+
+
+def test_every_mutant_names_its_report():
+    for mutant in MUTANTS:
+        assert mutant.function.__doc__, mutant.name
+        assert mutant.function.__doc__.endswith(".")
