@@ -104,8 +104,12 @@ class Texts:
     def _stretch(self, ids: tuple[int, ...], texts: Sequence[str]) -> bool:
         joined = "".join(texts)
         decoded = self.decode(ids) if ids else ""
-        if decoded == joined and (self._unk is None or self._unk not in ids):
-            return True
+        if self._unk is None or self._unk not in ids:
+            # The usual cases, without asking the tokenizer again.
+            if decoded == joined:
+                return True
+            if self._facts.dummy_prefix and _follow(decoded, texts):
+                return True
         whole, whole_text = self.alone(joined)
         if ids == whole:
             return True
@@ -147,5 +151,23 @@ class Texts:
         given_back = self.alone(text)[1]
         forms = {text, given_back}
         if self._facts.dummy_prefix:
-            forms |= {" " + text, given_back.removeprefix(" ") if not text.startswith(" ") else given_back}
+            forms.add(" " + text)
+            if _blanks_before(given_back) > _blanks_before(text):
+                forms.add(given_back[1:])
         return forms
+
+
+def _follow(decoded: str, texts: Sequence[str]) -> bool:
+    """Whether the texts are all there is, each with at most one blank in front; a quick look that may miss some."""
+    end = 0
+    for text in texts:
+        if not decoded.startswith(text, end):
+            end += 1
+            if decoded[end - 1 : end] != " " or not decoded.startswith(text, end):
+                return False
+        end += len(text)
+    return end == len(decoded)
+
+
+def _blanks_before(text: str) -> int:
+    return len(text) - len(text.lstrip(" "))

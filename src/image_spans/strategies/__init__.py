@@ -6,11 +6,15 @@ from image_spans import strategies
 def test_something(conversation): ...
 """
 
-from image_spans.strategies.conversations import POSITIONS, Profile, applies, conversations, describe
+from image_spans.strategies.conversations import conversations
+from image_spans.strategies.hazards import HAZARDS, hazard_texts, hazards_in
+from image_spans.strategies.labels import describe, positions_of
+from image_spans.strategies.profile import POSITIONS, Profile, applies, inapplicable
 from image_spans.strategies.sizes import boundary_sizes, images
-from image_spans.strategies.texts import hazard_texts, hazards_in, texts
+from image_spans.strategies.texts import texts
 
 __all__ = [
+    "HAZARDS",
     "POSITIONS",
     "Profile",
     "applies",
@@ -20,5 +24,7 @@ __all__ = [
     "hazard_texts",
     "hazards_in",
     "images",
+    "inapplicable",
+    "positions_of",
     "texts",
 ]

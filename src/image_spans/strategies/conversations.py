@@ -2,276 +2,228 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TypeAlias
 
 from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
-from image_spans.contract import Contract
-from image_spans.conversation import Conversation, Image, Message, Part, Text
-from image_spans.errors import nearest
-from image_spans.strategies.sizes import GENERIC, Size, boundary_sizes, images
-from image_spans.strategies.texts import hazard_texts, hazards_in, texts
+from image_spans.conversation import Conversation, Image, Message, Text
+from image_spans.strategies.hazards import unrecorded
+from image_spans.strategies.labels import describe
+from image_spans.strategies.profile import Profile, inapplicable
+from image_spans.strategies.sizes import images
+from image_spans.strategies.texts import texts
 
-POSITIONS = ("start", "middle", "end", "alone", "adjacent", "every_message", "none")
-"""Where images stand: before, between, after non-empty text; without text; beside each other; in every message that may
-hold them; nowhere."""
+# The parts of the focus message, simplest first: i an image, T a text that is not empty, t any text.
+# Whether a position is hit must not depend on chance, so every shape of a position hits it.
+_SHAPES = {
+    "start": ("iT", "iT", "iTt", "iTi", "iTiT"),
+    "middle": ("TiT", "TiT", "TTiT", "TiTt", "TiTiT"),
+    "end": ("Ti", "Ti", "TTi", "tTi", "TiTi", "iTi"),
+    "alone": ("i",),
+    "adjacent": ("ii", "iit", "tii", "tiit", "iii", "iiit", "tiii", "tiiit"),
+    "every_message": ("i", "it", "ti", "tit"),
+    "none": ("t", "t", "tt", "ttt"),
+}
+# Of the other messages.
+_TEXT_ONLY = ("t", "t", "t", "tt", "ttt")
+_TEXT_OR_IMAGE = ("t", "t", "t", "ti", "it", "i", "tt", "tit", "ttt")
 
-
-@dataclass(frozen=True)
-class Profile:
-    """All that the draws depend on; subjects with equal profiles share their conversations."""
-
-    roles: tuple[str, ...] = ("system", "user", "assistant")
-    images_in: tuple[str, ...] = ("user",)
-    least: int = 0
-    most: int = 4
-    empty_text: bool = True
-    boundary_sizes: tuple[Size, ...] = GENERIC
-    spellings: tuple[str, ...] = ()
-    """Texts from which hazards are built; empty: ordinary text only."""
-
-    @staticmethod
-    def of(contract: Contract, spellings: tuple[str, ...] = ()) -> Profile:
-        """The profile of a contract."""
-        given = contract.input
-        return Profile(
-            given.roles,
-            given.images_in,
-            given.images.least,
-            given.images.most,
-            given.empty_text == "allowed",
-            _sizes_of(contract),
-            spellings,
-        )
-
-
-def _sizes_of(contract: Contract) -> tuple[Size, ...]:
-    if contract.images.slots == "from_features":
-        return GENERIC
-    found = contract.__dict__.get("_boundary_sizes")
-    if found is None:  # kept on the contract: models are not hashable
-        found = contract.__dict__["_boundary_sizes"] = boundary_sizes(lambda w, h: contract.layout(w, h, 1))
-    sizes: tuple[Size, ...] = found
-    return sizes if len(sizes) > 3 else tuple(dict.fromkeys((*sizes, *GENERIC)))
-
-
-def applies(position: str, profile: Profile) -> bool:
-    """Whether conversations with images at this position are inside the limits of a profile."""
-    if position not in POSITIONS:
-        raise InvalidArgument(f"unknown position {position!r}{nearest(position, POSITIONS)}")
-    if position == "none":
-        return profile.least == 0
-    return profile.most >= (2 if position == "adjacent" else 1) and bool(profile.images_in)
+Row: TypeAlias = tuple[str, "list[str | Image]"]
+"""A message in the making: its role and parts."""
+Rows: TypeAlias = st.SearchStrategy[Row]
 
 
 def conversations(
     *, position: str, profile: Profile, max_turns: int = 4, hazard: bool = False, min_side: int = 1
 ) -> st.SearchStrategy[Conversation]:
-    """Conversations of up to ``max_turns`` messages of the first asking role, with their answers.
+    """Conversations whose focus message has its images at ``position``, among other turns.
+
+    Shrinks to the focus message alone, with one image of ``min_side`` x ``min_side`` (two for ``adjacent``) and as
+    little text as the position allows. What was drawn is recorded by :func:`hypothesis.event`.
 
     Args:
-        position: where the images of the first drawn message stand, one of :data:`POSITIONS`.
+        position: where the images of the focus message stand, one of :data:`POSITIONS`; the other messages hold
+            images anywhere, but none with ``none``, and each at least one with ``every_message``.
         profile: roles, limits, sizes and spellings.
-        max_turns: how many turns (a message and its answer) at most.
-        hazard: whether texts spell markers; needs ``profile.spellings``.
+        max_turns: how many turns at most: a message of the first role and, mostly, the answer.
+        hazard: whether at least one message, of any role, holds hazardous text; needs ``profile.spellings``.
         min_side: the shortest side of any image, in pixels.
-
-    Shrinks to one message with one image of ``min_side`` x ``min_side`` and as little text as the position allows.
     """
-    if not applies(position, profile):
-        raise InvalidArgument(f"the profile allows no conversation with images at position {position!r}")
-    if max_turns < 1:
-        raise InvalidArgument(f"max_turns is {max_turns}; expected at least 1")
+    reason = inapplicable(position, profile)
+    if reason is not None:
+        raise InvalidArgument(f"no conversation has images at position {position!r}: {reason}")
+    if type(max_turns) is not int or max_turns < 1:
+        raise InvalidArgument(f"max_turns is {max_turns!r}; expected a whole number from 1")
     if hazard and not profile.spellings:
         raise InvalidArgument("hazard=True needs spellings in the profile")
-    return _conversations(position, profile, max_turns, hazard, min_side)
+    if position == "alone" and profile.least > 1 and max_turns == 1:
+        raise InvalidArgument(f"one image alone in its message, and {profile.least} images at least, take max_turns=2")
+    if position == "alone" and hazard and max_turns == 1 and len(profile.speakers) == 1:
+        raise InvalidArgument("one image alone in its message, and hazardous text of the same role, take max_turns=2")
+    return _conversations(_plan(position, profile, max_turns, hazard, min_side))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The strategies of the pieces, made once."""
+
+    position: str
+    profile: Profile
+    role: str
+    """Of the focus message."""
+    focus: Rows
+    opening: st.SearchStrategy[list[Row]]
+    """What the lead says when the focus message is an answer."""
+    turns: st.SearchStrategy[list[tuple[Row, Row | None]]]
+    """A message of the lead and its answer; no answer where there is only one role."""
+    places: st.SearchStrategy[int]
+    """How many turns come before the focus message."""
+    last: st.SearchStrategy[list[Row]]
+    system: st.SearchStrategy[list[Row]]
+    hazards: st.SearchStrategy[list[tuple[int, str]]]
+    """Where to and which."""
+    pictures: st.SearchStrategy[Image]
+    filled: st.SearchStrategy[str]
 
 
 @cache
-def _conversations(
-    position: str, profile: Profile, max_turns: int, hazard: bool, min_side: int
-) -> st.SearchStrategy[Conversation]:
-    least = 0 if profile.empty_text else 1
-    plain = texts(min_size=least)
+def _plan(position: str, profile: Profile, max_turns: int, hazard: bool, min_side: int) -> _Plan:
+    pictures = images(boundary_sizes=profile.boundary_sizes, min_side=min_side, any_size=profile.any_size)
     filled = texts(min_size=1)
-    pictures = images(boundary_sizes=profile.boundary_sizes, min_side=min_side)
-    asking, answering = _roles(profile)
-    kinds = {
-        "start": st.builds(lambda i, t, more: [i, t, *more], pictures, filled, _tail(plain, pictures)),
-        "middle": st.builds(lambda t, i, u, more: [t, i, u, *more], filled, pictures, filled, _tail(plain, pictures)),
-        "end": st.builds(lambda more, t, i: [*more, t, i], _tail(plain, pictures), filled, pictures),
-        "alone": st.builds(lambda i: [i], pictures),
-        "adjacent": st.builds(
-            lambda group, before, after: [*before, *group, *after],
-            st.lists(pictures, min_size=2, max_size=3),
-            st.lists(filled, max_size=1),
-            st.lists(filled, max_size=1),
-        ),
-        "every_message": st.builds(lambda t, i, u: [*t, i, *u], _some(plain), pictures, _some(plain)),
-        "none": st.lists(plain, min_size=1, max_size=2),
-    }
-    # The focus message is drawn first and the rest as lists that can be deleted, so that failures shrink to it.
-    answer = st.lists(st.lists(plain, min_size=1, max_size=2), max_size=1)
-    elsewhere = kinds["every_message" if position == "every_message" else "none"]
-    if position not in ("none", "every_message"):
-        elsewhere = st.one_of(elsewhere, st.builds(lambda t, i: [t, i], plain, pictures))
-    turn = st.tuples(elsewhere, answer)
-    drawn = st.tuples(
-        kinds[position],
-        answer,
-        st.lists(turn, max_size=max_turns - 1),
-        st.integers(0, max_turns - 1),
-        st.lists(plain, max_size=1) if "system" in profile.roles else st.just([]),
-        st.lists(st.tuples(st.integers(0, 7), hazard_texts(profile.spellings)), min_size=1, max_size=2)
+    anything = texts() if profile.empty_text else filled
+
+    def rows(role: str, shapes: tuple[str, ...]) -> Rows:
+        return _rows(role, st.sampled_from(shapes), {"i": pictures, "T": filled, "t": anything})
+
+    def said(*roles: str) -> Rows:
+        """A message of one of the roles, with images where these may stand."""
+        shapes = {"none": _TEXT_ONLY, "every_message": _SHAPES["every_message"]}.get(position, _TEXT_OR_IMAGE)
+        return st.one_of([rows(role, shapes if role in profile.images_in else _TEXT_ONLY) for role in roles])
+
+    room = profile.most - 1
+
+    def fits(*roles: str) -> bool:
+        """Whether one more message of these roles fits: with ``every_message`` it may cost an image."""
+        nonlocal room
+        cost = int(position == "every_message" and any(role in profile.images_in for role in roles))
+        if not roles or cost > room:
+            return False
+        room -= cost
+        return True
+
+    lead, *answering = profile.speakers
+    role = profile.images_in[0] if profile.images_in else lead
+    shapes = tuple(shape for shape in _SHAPES[position] if shape.count("i") <= profile.most)
+    opening = said(lead) if role in answering and fits(lead) else None
+    last_roles = [] if role in answering else answering if role == lead else [lead]
+    last = said(*last_roles) if fits(*last_roles) else None
+    system = said("system") if "system" in set(profile.roles) - {role, lead} and fits("system") else None
+    turns = 0
+    while turns < max_turns - 1 and fits(lead) and (not answering or fits(*answering)):
+        turns += 1
+    return _Plan(
+        position=position,
+        profile=profile,
+        role=role,
+        focus=rows(role, shapes),
+        opening=_no_rows if opening is None else st.lists(opening, min_size=1, max_size=1),
+        turns=st.lists(st.tuples(said(lead), said(*answering) if answering else st.none()), max_size=turns),
+        places=st.integers(0, turns),
+        last=_no_rows if last is None else st.lists(last, max_size=1),
+        system=_no_rows if system is None else st.lists(system, max_size=1),
+        hazards=st.lists(st.tuples(st.integers(0, 15), unrecorded(profile.spellings)), min_size=1, max_size=2)
         if hazard
         else st.just([]),
+        pictures=pictures,
+        filled=filled,
     )
-    compose = _Composer(position, profile, asking, answering)
-    return drawn.map(compose)
 
 
-def _tail(plain: Any, pictures: Any) -> Any:
-    """Mostly nothing more; sometimes another image with text."""
-    return st.lists(st.one_of(plain, pictures), max_size=2)
+_no_rows: st.SearchStrategy[list[Row]] = st.builds(list)
 
 
-def _some(plain: Any) -> Any:
-    return st.lists(plain, max_size=1)
+@st.composite
+def _rows(
+    draw: st.DrawFn, role: str, shapes: st.SearchStrategy[str], kinds: dict[str, st.SearchStrategy[str | Image]]
+) -> Row:
+    return role, [draw(kinds[letter]) for letter in draw(shapes)]
 
 
-def _roles(profile: Profile) -> tuple[str, str | None]:
-    """The role that holds the images, and the one that answers it."""
-    talking = [role for role in profile.roles if role != "system"] or list(profile.roles)
-    asking = next((role for role in profile.images_in if role in talking), talking[0])
-    answering = next((role for role in talking if role != asking), None)
-    return asking, answering
+@st.composite
+def _conversations(draw: st.DrawFn, plan: _Plan) -> Conversation:
+    # The focus message is drawn first and the others as lists that can be deleted, so that failures shrink to it.
+    focus = draw(plan.focus)
+    opening = draw(plan.opening)
+    turns = draw(plan.turns)
+    place = draw(plan.places) % (len(turns) + 1) if turns and plan.role in plan.profile.speakers else 0
+    last = draw(plan.last)
+    before = [row for turn in turns[:place] for row in turn if row is not None]
+    answered = plan.role == plan.profile.lead  # then the answer to the focus message comes first after it
+    after = [row for turn in turns[place:] for row in (turn[::-1] if answered else turn) if row is not None]
+    rows = [*draw(plan.system), *before, *opening, focus, *after, *last]
+    _limit(rows, focus, plan.profile.most)
+    missing = plan.profile.least - sum(isinstance(part, Image) for _, parts in rows for part in parts)
+    if missing > 0:
+        _add(rows, focus, [draw(plan.pictures) for _ in range(missing)], draw(plan.filled), plan)
+    for where, text in draw(plan.hazards):
+        _type(rows, focus, where, text, plan)
+    conversation = Conversation(
+        Message(role, [Text(part) if isinstance(part, str) else part for part in parts]) for role, parts in rows
+    )
+    for label in describe(conversation, plan.profile):
+        event(label)
+    return conversation
 
 
-class _Composer:
-    """Puts the drawn pieces together: turns around the focus message, hazards into texts, limits kept."""
-
-    def __init__(self, position: str, profile: Profile, asking: str, answering: str | None) -> None:
-        self._position = position
-        self._profile = profile
-        self._asking = asking
-        self._answering = answering
-
-    def __call__(self, drawn: tuple[Any, ...]) -> Conversation:
-        focus, answer, others, place, system, hazards = drawn
-        turns: list[tuple[list[Any], list[Any]]] = list(others)
-        at = min(place, len(turns))
-        if at and not answer and not turns[at:]:
-            answer = []  # the focus message ends the conversation unanswered
-        turns.insert(at, (focus, answer))
-        rows: list[tuple[str, list[Any]]] = [("system", [text]) for text in system]
-        for number, (asked, answered) in enumerate(turns):
-            rows.append((self._asking, asked))
-            if self._answering is None:
-                continue
-            if answered:
-                rows.append((self._answering, answered[0]))
-            elif number + 1 < len(turns):
-                rows.append((self._answering, ["a"]))  # roles alternate
-        if self._position == "every_message":
-            for role, parts in rows:
-                if role in self._profile.images_in and not any(isinstance(part, Image) for part in parts):
-                    parts.append(focus[next(k for k, part in enumerate(focus) if isinstance(part, Image))])
-        self._type(rows, hazards)
-        conversation = Conversation(Message(role, self._parts(parts)) for role, parts in self._limit(rows, focus))
-        for label in describe(conversation, self._profile):
-            event(label)
-        return conversation
-
-    def _type(self, rows: list[tuple[str, list[Any]]], hazards: list[tuple[int, str]]) -> None:
-        """Put each hazard in the place of a text, or behind the parts of a message that has none."""
-        for number, (where, text) in enumerate(hazards):
-            row = (where if number == 0 else where + 1) % len(rows)
-            parts = rows[row][1]
-            texts_at = [index for index, part in enumerate(parts) if isinstance(part, str)]
-            if texts_at:
-                index = texts_at[where % len(texts_at)]
-                rows[row] = (rows[row][0], [*parts[:index], text, *parts[index + 1 :]])
-            else:
-                rows[row] = (rows[row][0], [*parts, text])
-
-    def _limit(self, rows: list[tuple[str, list[Any]]], focus: list[Any]) -> list[tuple[str, list[Any]]]:
-        """Leave out images beyond the limit; those of the focus message are kept."""
-        spare = self._profile.most - sum(isinstance(part, Image) for part in focus)
-        limited = []
-        for role, parts in rows:
-            kept = []
-            own = self._is_focus(parts, focus)
-            for part in parts:
-                if isinstance(part, Image) and not own:
-                    if spare <= 0 or role not in self._profile.images_in:
-                        continue
-                    spare -= 1
-                kept.append(part)
-            limited.append((role, kept or [""]))
-        if spare < 0:
-            first = next(index for index, (_, parts) in enumerate(limited) if self._is_focus(parts, focus))
-            limited[first] = (limited[first][0], _without_last_images(limited[first][1], -spare))
-        missing = self._profile.least - sum(isinstance(p, Image) for _, parts in limited for p in parts)
-        if missing > 0:
-            first = next(index for index, (role, _) in enumerate(limited) if role in self._profile.images_in)
-            limited[first] = (limited[first][0], [*limited[first][1], *[Image(1, 1)] * missing])
-        return limited
-
-    def _is_focus(self, parts: list[Any], focus: list[Any]) -> bool:
-        pictures = [part for part in focus if isinstance(part, Image)]
-        mine = [part for part in parts if isinstance(part, Image)]
-        return (
-            bool(pictures) and len(mine) == len(pictures) and all(a is b for a, b in zip(mine, pictures, strict=True))
-        )
-
-    def _parts(self, parts: list[Any]) -> list[Part]:
-        return [part if isinstance(part, Image) else Text(part) for part in parts]
-
-
-def _without_last_images(parts: list[Any], count: int) -> list[Any]:
-    kept = []
-    for part in reversed(parts):
-        if isinstance(part, Image) and count:
-            count -= 1
+def _limit(rows: list[Row], focus: Row, most: int) -> None:
+    """Leave out images beyond the limit; those of the focus message stay."""
+    spare = most - sum(isinstance(part, Image) for part in focus[1])
+    for index, (role, parts) in enumerate(rows):
+        if rows[index] is focus:
             continue
-        kept.append(part)
-    return kept[::-1]
+        kept = []
+        for part in parts:
+            if isinstance(part, Image):
+                spare -= 1
+                if spare < 0:
+                    continue
+            kept.append(part)
+        rows[index] = role, kept or ["a"]
 
 
-_LABELS: tuple[tuple[str, Callable[[Conversation], bool]], ...] = (
-    ("system message", lambda c: c.messages[0].role == "system"),
-    ("answer last", lambda c: c.messages[-1].role == "assistant"),
-    ("empty text", lambda c: any(not text for text in _typed(c))),
-    ("blank or newline at an edge", lambda c: any(text != text.strip() for text in _typed(c))),
-    ("message of several parts", lambda c: any(len(message.parts) > 2 for message in c.messages)),
-    ("tiny image", lambda c: any(image.width * image.height < 64 for image in c.images)),
-    ("large image", lambda c: any(image.width * image.height > 448 * 448 for image in c.images)),
-    (
-        "extreme aspect ratio",
-        lambda c: any(max(i.width, i.height) >= 10 * min(i.width, i.height) for i in c.images),
-    ),
-)
+def _add(rows: list[Row], focus: Row, pictures: list[Image], text: str, plan: _Plan) -> None:
+    """Add images that the limits ask for, where they do not change the position."""
+    parts = focus[1]
+    if plan.position == "end":
+        parts[:0] = pictures
+    elif plan.position == "adjacent":
+        parts += [text, *pictures]
+    elif plan.position != "alone":
+        parts += pictures
+    else:
+        hosts = [row for row in rows if row is not focus and row[0] in plan.profile.images_in]
+        if not hosts:
+            others = [role for role in plan.profile.speakers if role != plan.role]
+            if others and rows[-1][0] == plan.role:
+                rows.append((others[0], [text]))
+            hosts = [(plan.role, [])]
+            rows += hosts
+        hosts[0][1].extend(pictures)
 
 
-def describe(conversation: Conversation, profile: Profile) -> list[str]:
-    """What a conversation tries, in words; the events of the strategies and our statistics."""
-    labels = [f"{len(conversation.images)} images"]
-    asked = sum(message.role in profile.images_in for message in conversation.messages)
-    labels.append(f"{asked} turns")
-    labels += [label for label, holds in _LABELS if holds(conversation)]
-    boundary = set(profile.boundary_sizes)
-    if any((image.width, image.height) in boundary for image in conversation.images):
-        labels.append("image at a boundary of the slice rule")
-    if profile.spellings:
-        found = {kind for text in _typed(conversation) for kind in hazards_in(text, profile.spellings)}
-        labels += [f"hazard: {kind}" for kind in sorted(found)]
-    return labels
-
-
-def _typed(conversation: Conversation) -> list[str]:
-    return [part.text for message in conversation.messages for part in message.parts if isinstance(part, Text)]
+def _type(rows: list[Row], focus: Row, where: int, text: str, plan: _Plan) -> None:
+    """Put a hazard in the place of a text, those of the focus message first."""
+    ordered = [focus, *(row for row in rows if row is not focus)]
+    spots = [(parts, index) for _, parts in ordered for index, part in enumerate(parts) if isinstance(part, str)]
+    if spots:
+        parts, index = spots[where % len(spots)]
+        parts[index] = text
+    elif plan.position == "alone":
+        others = [role for role in plan.profile.speakers if role != rows[-1][0]]
+        rows.append((others[0] if others else rows[-1][0], [text]))
+    else:
+        focus[1].append(text)

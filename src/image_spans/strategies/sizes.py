@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import cache, lru_cache
+from itertools import pairwise, product
 from typing import TypeAlias
 
 from hypothesis import strategies as st
@@ -12,101 +14,196 @@ from image_spans.conversation import Image
 from image_spans.slicing import Layout
 
 Size: TypeAlias = tuple[int, int]
+Edge: TypeAlias = tuple[Size, Size]
+SizeRule: TypeAlias = Callable[[int, int], Layout | None]
 
 LARGEST_SIDE = 4096
-_ASPECTS = ((1, 1), (2, 1), (1, 2), (3, 1), (1, 3), (4, 1), (1, 4), (10, 1), (1, 10), (200, 1), (1, 200))
+LARGEST_ASPECT = 200
+
 GENERIC: tuple[Size, ...] = (
     (1, 1),
     (1, 200),
     (200, 1),
+    (28, 28),
     (224, 224),
+    (336, 336),
     (447, 449),
     (448, 448),
     (449, 449),
     (640, 480),
+    (480, 640),
     (1024, 1024),
+    (1920, 1080),
 )
-"""Telling sizes where no rule is known: model inputs, sides one off, both orientations."""
+"""Telling sizes where no rule is known: tiny, model inputs, sides one off, photos in both orientations."""
+
+CORNERS: tuple[Size, ...] = ((1, 1), (1, 200), (200, 1), (21, 4096), (4096, 21), (448, 448), (4096, 4096))
+"""The limits of what :func:`images` draws: a rule that refuses sizes is seen to refuse one of them."""
+
+_ASPECTS = ((1, 1), (2, 1), (1, 2), (3, 1), (1, 3), (4, 1), (1, 4), (10, 1), (1, 10), (200, 1), (1, 200))
+_STEPS = (1, *range(32, 1024, 32), *range(1024, LARGEST_SIDE + 1, 128))
+_CHANGES_PER_STEP = 3
 
 
-def boundary_sizes(rule: Callable[[int, int], Layout], *, limit: int = 60) -> tuple[Size, ...]:
+def boundary_sizes(rule: SizeRule, *, limit: int = 60) -> tuple[Size, ...]:
     """Sizes on both sides of every change of a rule's layout, found by search: any rule will do.
 
+    Along lines of equal aspect ratio the longer side grows from 1 to 4096, and each change of the layout
+    between two steps is bisected. Kept in a cache; the smallest area comes first.
+
     Args:
-        rule: from width and height in pixels to a layout. A ``ValueError`` means that it refuses the size.
-        limit: how many sizes are kept, those of small images first.
+        rule: from width and height in pixels to a layout. A ``ValueError`` means that it refuses the size: such
+            sizes are left out. None means that the size does not tell the layout.
+        limit: how many sizes at most. Changes to a layout not seen before come first, small images before
+            large ones; of more than fit, half are the smallest and half are spread over the others.
 
-    Along lines of equal aspect ratio the longer side grows from 1 to 4096; each change of the layout
-    between two steps is bisected.
+    Returns:
+        The sizes; a generic list when the rule knows no layout at all.
     """
-    found: dict[Size, None] = {(1, 1): None}
-    if _layout(rule, (1, 1)) is None and all(_layout(rule, size) is None for size in GENERIC):
-        return GENERIC
-    changes: list[tuple[int, int, tuple[Size, Size]]] = []
-    for line, (wide, high) in enumerate(_ASPECTS):
-        before, there = 1, _layout(rule, _at(1, wide, high))
-        number = 0
-        for step in (*range(32, 1024, 32), *range(1024, LARGEST_SIDE + 1, 128)):
-            here = _layout(rule, _at(step, wide, high))
-            if here != there:
-                changes.append((number, line, _edge(rule, wide, high, before, step)))
-                number += 1
-            before, there = step, here
-    for _, _, (small, large) in sorted(changes):  # the first change of every aspect ratio, then the second, ...
-        for size in (small, large):
-            if _layout(rule, size) is not None:
-                found[size] = None
-    for small, large in [pair for _, line, pair in changes if line == 0][:1]:
-        if small[0] == small[1] and small[0] > 1:
-            found = {(1, 1): None, (small[0] - 1, small[1] - 1): None, small: None, large: None, **found}
-    return tuple(list(found)[:limit])
+    if limit < 10:
+        raise InvalidArgument(f"limit is {limit}; expected at least 10")
+    return _cached(rule, limit) if isinstance(rule, Hashable) else _boundary_sizes(rule, limit)
 
 
-def _layout(rule: Callable[[int, int], Layout], size: Size) -> Layout | None:
+@lru_cache(maxsize=128)
+def _cached(rule: SizeRule, limit: int) -> tuple[Size, ...]:
+    return _boundary_sizes(rule, limit)
+
+
+def accepts(rule: SizeRule, size: Size) -> bool:
+    """Whether a rule takes this size."""
+    return _layout(rule, size) is not None
+
+
+def _boundary_sizes(rule: SizeRule, limit: int) -> tuple[Size, ...]:
+    layout = cache(lambda size: _layout(rule, size))
+    changes = [edge for aspect in _ASPECTS for edge in _edges(layout, aspect)]
+    always = [size for size in ((1, 1), (1, LARGEST_ASPECT), (LARGEST_ASPECT, 1)) if layout(size)]
+    if not changes and not always:
+        return tuple(size for size in GENERIC if layout(size)) or GENERIC
+    square = min((edge for edge in changes if all(width == height for width, height in edge)), default=None)
+    if square is not None:  # sides one below, and one side on each side: rules go by area, or by either side
+        (small, _), (large, _) = square
+        near = range(max(1, small - 1), large + 1)
+        always += [size for size in product(near, near) if layout(size)]
+    found = dict.fromkeys(always)
+    for edge in _telling(changes, layout, (limit - len(found)) // 2):
+        found.update(dict.fromkeys(size for size in edge if layout(size)))
+    return tuple(sorted(found, key=_by_area)[:limit])
+
+
+def _telling(changes: list[Edge], layout: Callable[[Size], Layout | None], number: int) -> list[Edge]:
+    """As many changes as asked for, those that show a new layout first."""
+    seen: set[tuple[Layout | None, Layout | None]] = set()
+    fresh: list[Edge] = []
+    known: list[Edge] = []
+    for edge in sorted(changes, key=lambda edge: _by_area(edge[1])):
+        shown = (layout(edge[0]), layout(edge[1]))
+        (known if shown in seen else fresh).append(edge)
+        seen.add(shown)
+    if len(fresh) <= number:
+        return [*fresh, *known][:number]
+    smallest, others = fresh[: number // 2], fresh[number // 2 :]
+    spread = number - len(smallest)
+    return [*smallest, *(others[(index + 1) * len(others) // spread - 1] for index in range(spread))]
+
+
+def _edges(layout: Callable[[Size], Layout | None], aspect: Size) -> Iterator[Edge]:
+    """The changes of the layout along one line of equal aspect ratio."""
+    for start, end in pairwise(_STEPS):
+        low, last = start, layout(_at(end, aspect))
+        for _ in range(_CHANGES_PER_STEP):  # a rule that counts patches changes several times
+            first = layout(_at(low, aspect))
+            if first == last:
+                break
+            top = end
+            while top - low > 1:
+                middle = (low + top) // 2
+                if layout(_at(middle, aspect)) == first:
+                    low = middle
+                else:
+                    top = middle
+            yield _at(low, aspect), _at(top, aspect)
+            low = top
+
+
+def _layout(rule: SizeRule, size: Size) -> Layout | None:
     try:
         return rule(*size)
     except ValueError:
         return None
 
 
-def _at(longer: int, wide: int, high: int) -> Size:
-    return max(1, longer * wide // max(wide, high)), max(1, longer * high // max(wide, high))
+def _at(longer: int, aspect: Size) -> Size:
+    width, height = aspect
+    return max(1, longer * width // max(aspect)), max(1, longer * height // max(aspect))
 
 
-def _edge(rule: Callable[[int, int], Layout], wide: int, high: int, low: int, top: int) -> tuple[Size, Size]:
-    first = _layout(rule, _at(low, wide, high))
-    while top - low > 1:
-        middle = (low + top) // 2
-        if _layout(rule, _at(middle, wide, high)) == first:
-            low = middle
-        else:
-            top = middle
-    return _at(low, wide, high), _at(top, wide, high)
+def _by_area(size: Size) -> tuple[int, int, int]:
+    return size[0] * size[1], max(size), size[0]
 
 
 def images(
-    *, boundary_sizes: Sequence[Size] = (), min_side: int = 1, max_side: int = LARGEST_SIDE
+    *,
+    boundary_sizes: Sequence[Size] = (),
+    min_side: int = 1,
+    max_side: int = LARGEST_SIDE,
+    any_size: bool = True,
 ) -> st.SearchStrategy[Image]:
-    """Images by size; shrinks to ``min_side`` x ``min_side``.
+    """Images by size; shrinks to ``min_side`` x ``min_side``, or to the smallest area that still fails.
 
     Args:
         boundary_sizes: telling sizes of the subject's rule, drawn often.
         min_side: no side is shorter, in pixels.
-        max_side: no side is longer.
+        max_side: no side is longer, in pixels. No side is more than 200 times the other, unless a boundary size is.
+        any_size: whether other sizes are drawn too; False for a rule that refuses some.
     """
     if not 1 <= min_side <= max_side:
         raise InvalidArgument(f"min_side is {min_side} and max_side {max_side}; expected 1 <= min_side <= max_side")
-    telling = [
-        Image(width, height)
-        for width, height in dict.fromkeys(((min_side, min_side), *boundary_sizes))
-        if min_side <= min(width, height) and max(width, height) <= max_side
-    ]
-    side = st.integers(min_side, max_side)
-    short = st.integers(min_side, min(max_side, min_side + 20))
-    moderate = st.integers(min_side, min(max_side, max(min_side, 1200)))
-    return st.one_of(
-        st.sampled_from(telling),
-        st.builds(Image, moderate, moderate),
-        st.builds(Image, side, short),
-        st.builds(Image, short, side),
+    for size in boundary_sizes:
+        if len(size) != 2 or min(size) < 1:
+            raise InvalidArgument(f"{size!r} among boundary_sizes is not a (width, height) in pixels")
+    return _images(tuple(boundary_sizes), min_side, max_side, any_size)
+
+
+@cache
+def _images(boundary: tuple[Size, ...], min_side: int, max_side: int, any_size: bool) -> st.SearchStrategy[Image]:
+    longest = min(max_side, min_side * LARGEST_ASPECT)
+    ordinary = ((min_side, min_side), (min_side, longest), (longest, min_side), *GENERIC) if any_size else ()
+    fitting = {size for size in (*boundary, *ordinary) if min_side <= min(size) and max(size) <= max_side}
+    if not fitting:
+        raise InvalidArgument(
+            f"any_size=False, and none of boundary_sizes has sides from {min_side} to {max_side} pixels"
+        )
+    telling = [Image(*size) for size in sorted(fitting, key=_by_area)]
+    if not any_size or min_side == max_side:
+        return st.sampled_from(telling)
+    # Sorted by area and in one draw, so that a failure shrinks to the smallest telling size that shows it.
+    others = (None,) * (1 + len(telling) // 6)
+    return _telling_or_other(
+        st.sampled_from((*telling, *others)),
+        st.sampled_from(("any", "wide", "high")),
+        st.integers(min_side, min(max_side, max(min_side, 1200))),
+        st.integers(min_side, min(max_side, min_side + 20)),
+        st.integers(min_side, max_side),
     )
+
+
+@st.composite
+def _telling_or_other(
+    draw: st.DrawFn,
+    telling: st.SearchStrategy[Image | None],
+    forms: st.SearchStrategy[str],
+    moderate: st.SearchStrategy[int],
+    short: st.SearchStrategy[int],
+    any_side: st.SearchStrategy[int],
+) -> Image:
+    image = draw(telling)
+    if image is not None:
+        return image
+    form = draw(forms)
+    if form == "any":
+        return Image(draw(moderate), draw(moderate))
+    longer = draw(any_side)
+    shorter = max(draw(short), -(-longer // LARGEST_ASPECT))
+    return Image(longer, shorter) if form == "wide" else Image(shorter, longer)
