@@ -160,8 +160,10 @@ class Session:
         done = engine.survey(subject, position, one.family)
         tally = done.tallies[check]
         if tally.findings:
-            findings = list(tally.findings.values())
-            self._fail(engine.shrink(subject, position, findings[0]), position, nodeid, findings[1:])
+            first, *others = tally.findings.values()
+            if (first.subject, first.fingerprint) not in self._reported:
+                first = engine.shrink(subject, position, first)
+            self._fail(first, position, nodeid, others)
         if not any(tally.findings for tally in done.tallies.values()):
             engine.forget_repaired(subject, position, one.family)
         self._not_judged(spec, check, tally, len(done.conversations))
@@ -195,10 +197,10 @@ class Session:
 
     def _reproduce(self, finding: Finding, nodeid: str) -> tuple[str, ...]:
         if finding.conversation is None:
-            return (f"pytest {shlex.quote(nodeid)}",)
+            return (f"pytest {_quoted(nodeid)}",)
         code = repr(finding.conversation)
         return (
-            f"pytest {shlex.quote(nodeid)} --spans-conversation {shlex.quote(code)}",
+            f"pytest {_quoted(nodeid)} --spans-conversation {_quoted(code)}",
             "python: from image_spans import *",
             f"        load_subject({finding.subject!r}).encode({code})",
         )
@@ -275,6 +277,11 @@ class Session:
             lines.append(f"image-spans: {shown}: {len(file.specs)} subjects{skipped}")
             lines += [f"  skipped {name}: {reason}" for name, reason in file.missing.items()]
         return lines
+
+
+def _quoted(text: str) -> str:
+    """An argument for the shell, in double quotes where that is all it takes: a conversation holds single ones."""
+    return shlex.quote(text) if set(text) & set('"$`\\!') else f'"{text}"'
 
 
 def _trial_of(item: pytest.Item) -> Trial | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Sequence
 from functools import cache
-from itertools import cycle, islice
+from itertools import cycle, islice, product
 from typing import NamedTuple
 
 from hypothesis import event
@@ -49,7 +49,7 @@ HAZARDS = (*_OF_ONE, *_OF_TWO)
 
 # What stands round a hazard, mostly nothing.
 _AROUND = ("", "a", " ", "\n", "a ", " a", "1", ".", "\n\n", "图", "é", "😀", "hello\n", "What is this? ")
-_FRAMES = tuple(sorted(((before, after) for before in _AROUND for after in _AROUND), key=lambda f: len("".join(f))))
+_FRAMES = tuple(sorted(product(_AROUND, _AROUND), key=lambda frame: len("".join(frame))))
 _BARE, _WITH_TEXT, _WITH_ANOTHER = 60, 50, 50  # to some 200 frames
 
 

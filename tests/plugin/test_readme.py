@@ -1,0 +1,51 @@
+"""The README's example is run as it stands, and its output is the real one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def block(marker: str) -> str:
+    match = re.search(rf"<!-- {re.escape(marker)} -->\n```\w+\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert match, f"the README has no block {marker!r}"
+    return match[1]
+
+
+@pytest.fixture
+def example(pytester, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(README.parent / "src"))  # a clone that is not installed
+    for name in ("my_data.py", "tokenizers_under_test.yaml"):
+        pytester.path.joinpath(name).write_text(block(f"file: {name}"), encoding="utf-8")
+    return pytester
+
+
+def test_naive_code_fails_as_shown(example):
+    result = example.runpytest_subprocess("-p", "image_spans.plugin", "-k", "start-spans.matched")
+    assert result.ret == 1
+    assert block("output").rstrip() in result.stdout.str()
+
+
+def test_repaired_code_is_green(example):
+    module = example.path / "my_data.py"
+    naive = "ids += tokenizer.encode(text)[1:]  # remove bos"
+    assert naive in module.read_text()
+    module.write_text(module.read_text().replace(naive, "ids += tokenizer.encode(text, add_special_tokens=False)"))
+    result = example.runpytest_subprocess("-p", "image_spans.plugin")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["my-model*ok 2*ok 7*"])
+
+
+def test_every_check_is_in_the_readme():
+    from image_spans.checks import checks
+
+    for name in checks():
+        assert f"| `{name}` |" in README.read_text(encoding="utf-8")
+
+
+def test_there_are_two_commands():
+    assert block("suite").count("\n") == block("tests").count("\n") == 1
