@@ -30,7 +30,7 @@ _SHAPES = {
 }
 # Of the other messages.
 _TEXT_ONLY = ("t", "t", "t", "tt", "ttt")
-_TEXT_OR_IMAGE = ("t", "t", "t", "ti", "it", "i", "tt", "tit", "ttt")
+_TEXT_OR_IMAGE = ("t", "t", "t", "i", "ti", "it", "tt", "tit", "ttt")
 
 Row: TypeAlias = tuple[str, "list[str | Image]"]
 """A message in the making: its role and parts."""
@@ -76,13 +76,15 @@ class _Plan:
     role: str
     """Of the focus message."""
     focus: Rows
+    place: st.SearchStrategy[int]
+    """How many turns come before the focus message."""
     opening: st.SearchStrategy[list[Row]]
     """What the lead says when the focus message is an answer."""
     turns: st.SearchStrategy[list[tuple[Row, Row | None]]]
-    """A message of the lead and its answer; no answer where there is only one role."""
-    places: st.SearchStrategy[int]
-    """How many turns come before the focus message."""
-    last: st.SearchStrategy[list[Row]]
+    """A message of the lead and an answer, in the order in which they follow the focus message; no answer where
+    there is only one role."""
+    open_end: st.SearchStrategy[bool]
+    """Whether the last message may be without an answer."""
     system: st.SearchStrategy[list[Row]]
     hazards: st.SearchStrategy[list[tuple[int, str]]]
     """Where to and which."""
@@ -119,23 +121,25 @@ def _plan(position: str, profile: Profile, max_turns: int, hazard: bool, min_sid
     role = profile.images_in[0] if profile.images_in else lead
     shapes = tuple(shape for shape in _SHAPES[position] if shape.count("i") <= profile.most)
     opening = said(lead) if role in answering and fits(lead) else None
-    last_roles = [] if role in answering else answering if role == lead else [lead]
-    last = said(*last_roles) if fits(*last_roles) else None
     system = said("system") if "system" in set(profile.roles) - {role, lead} and fits("system") else None
     turns = 0
     while turns < max_turns - 1 and fits(lead) and (not answering or fits(*answering)):
         turns += 1
+    if role == lead and answering and fits(*answering):
+        turns += 1  # whose question is left out
+    question, answer = said(lead), said(*answering) if answering else st.none()
     return _Plan(
         position=position,
         profile=profile,
         role=role,
+        turns_at_most=max_turns,
         focus=rows(role, shapes),
+        place=st.integers(0, max_turns - 1),
         opening=_no_rows if opening is None else st.lists(opening, min_size=1, max_size=1),
-        turns=st.lists(st.tuples(said(lead), said(*answering) if answering else st.none()), max_size=turns),
-        places=st.integers(0, turns),
-        last=_no_rows if last is None else st.lists(last, max_size=1),
+        turns=st.lists(st.tuples(answer, question) if role == lead else st.tuples(question, answer), max_size=turns),
+        open_end=st.booleans(),
         system=_no_rows if system is None else st.lists(system, max_size=1),
-        hazards=st.lists(st.tuples(st.integers(0, 15), unrecorded(profile.spellings)), min_size=1, max_size=2)
+        hazards=st.lists(st.tuples(st.integers(0, 15), unrecorded(profile.spellings)), min_size=1, max_size=3)
         if hazard
         else st.just([]),
         pictures=pictures,
@@ -169,8 +173,7 @@ def _conversations(draw: st.DrawFn, plan: _Plan) -> Conversation:
     missing = plan.profile.least - sum(isinstance(part, Image) for _, parts in rows for part in parts)
     if missing > 0:
         _add(rows, focus, [draw(plan.pictures) for _ in range(missing)], draw(plan.filled), plan)
-    for where, text in draw(plan.hazards):
-        _type(rows, focus, where, text, plan)
+    _type(rows, focus, draw(plan.hazards), plan)
     conversation = Conversation(
         Message(role, [Text(part) if isinstance(part, str) else part for part in parts]) for role, parts in rows
     )
@@ -215,15 +218,22 @@ def _add(rows: list[Row], focus: Row, pictures: list[Image], text: str, plan: _P
         hosts[0][1].extend(pictures)
 
 
-def _type(rows: list[Row], focus: Row, where: int, text: str, plan: _Plan) -> None:
-    """Put a hazard in the place of a text, those of the focus message first."""
+def _type(rows: list[Row], focus: Row, hazards: list[tuple[int, str]], plan: _Plan) -> None:
+    """Put each hazard in the place of a text, those of the focus message first."""
     ordered = [focus, *(row for row in rows if row is not focus)]
     spots = [(parts, index) for _, parts in ordered for index, part in enumerate(parts) if isinstance(part, str)]
-    if spots:
-        parts, index = spots[where % len(spots)]
-        parts[index] = text
-    elif plan.position == "alone":
-        others = [role for role in plan.profile.speakers if role != rows[-1][0]]
-        rows.append((others[0] if others else rows[-1][0], [text]))
-    else:
-        focus[1].append(text)
+    typed = False
+    for where, text in hazards:
+        if spots:
+            parts, index = spots.pop(where % len(spots))
+            parts[index] = text
+        elif typed:
+            break
+        elif plan.position != "alone":
+            focus[1].append(text)
+        elif rows[-1] is not focus:
+            rows[-1][1].append(text)
+        else:
+            others = [role for role in plan.profile.speakers if role != plan.role]
+            rows.append((others[0] if others else plan.role, [text]))
+        typed = True
