@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from image_spans.case import Case
-from image_spans.checks import NOT_JUDGED, Verdict, check
+from image_spans.checks import Verdict, check
 from image_spans.findings import Finding, first_difference
 
 NEEDS = ["pipeline.encodes", "bos.placement", "spans.matched", "spans.expected", "spans.slots", "spans.order"]
@@ -12,8 +12,6 @@ NEEDS = ["pipeline.encodes", "bos.placement", "spans.matched", "spans.expected",
 @check("text.survives", needs=NEEDS)
 def survives(case: Case) -> Verdict:
     """With spans collapsed, every message's text decodes to what was given (I5, I7)."""
-    if not case.structure_holds:
-        return NOT_JUDGED  # swapped images: spans.order has said so
     for gap in case.damaged_gaps:
         if not case.expected.inside_block(gap):
             return damage(case, "text.survives", gap)

@@ -1,0 +1,74 @@
+"""docs/ARCHITECTURE.md says who may import whom; this reads it and the code."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = ROOT / "src" / "image_spans"
+LIBRARIES = {"transformers", "tokenizers", "sentencepiece", "tiktoken"}
+WORDS = {
+    "heavy": {"hypothesis", "pydantic", "pydantic_core", *LIBRARIES},
+    "hypothesis": {"hypothesis"},
+    "tokenizers": LIBRARIES,
+    "pytest": {"pytest", "_pytest"},
+}
+
+
+def table() -> dict[str, tuple[set[str], set[str]]]:
+    """Module to the modules of the package that it may import, and the libraries that it never does."""
+    rows: dict[str, tuple[set[str], set[str]]] = {}
+    for line in (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 3 and cells[0].startswith("`"):
+            allowed = set(re.findall(r"\w+", re.sub(r"\(.*?\)", "", cells[1]))) - {"nothing"}
+            never = set().union(*(WORDS[word] for word in re.findall(r"\w+", cells[2])))
+            for name in re.findall(r"`(\w+)`", cells[0]):
+                rows[name] = (allowed, never)
+    return rows
+
+
+def imports(path: Path) -> set[str]:
+    """What a file imports, as dotted names."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+FILES = [path for path in SOURCES.rglob("*.py") if path.name != "__init__.py" or path.parent != SOURCES]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCES)))
+def test_imports_are_those_of_the_table(path):
+    relative = path.relative_to(SOURCES)
+    module = relative.parts[0].removesuffix(".py")
+    allowed, never = table()[module]
+    for name in imports(path):
+        first, _, rest = name.partition(".")
+        assert first not in never, f"{relative} imports {name}"
+        if first == "image_spans":
+            assert rest.partition(".")[0] in allowed | {module}, f"{relative} imports {name}"
+
+
+def test_loading_the_plugin_is_cheap():
+    code = "import sys, image_spans.plugin; print(sorted({n.partition('.')[0] for n in sys.modules}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(SOURCES.parent), "PATH": ""},
+    )
+    loaded = set(ast.literal_eval(done.stdout))
+    assert not loaded & WORDS["heavy"]
+    assert "yaml" not in loaded
