@@ -193,7 +193,7 @@ class Engine:
     def _settings(self, family: Family) -> settings:
         # No explain phase: it costs more than the shrinking and speaks of arguments, not of tokens.
         return settings(
-            max_examples=max(1, round(self.budget * family.share)),
+            max_examples=max(min(10, self.budget), round(self.budget * family.share)),
             database=None,
             deadline=None,
             derandomize=False,

@@ -31,6 +31,8 @@ class Texts:
         self._unk = subject.tokenizer.named_ids().get("unk")
         self._decoded: dict[tuple[int, ...], str] = {}
         self._alone: dict[str, tuple[tuple[int, ...], str]] = {}
+        # Where typed markers are read as tokens, so are BOS, EOS and the template's: one call reads them all.
+        self._interprets = subject.contract.literals.policy == "interpret"
         self._exact = subject.contract.template is not None
 
     def decode(self, ids: tuple[int, ...]) -> str:
@@ -79,12 +81,12 @@ class Texts:
         return all(self._stretch(tuple(a), b) for a, b in zip(found, wanted, strict=True))
 
     def _split(self, pieces: Sequence[Piece]) -> tuple[list[list[str]], list[int]]:
-        """Pieces cut at the special tokens that stand in fixed text; typed text is never cut."""
+        """Pieces cut at the special tokens that stand in fixed text, and in typed text only where it is interpreted."""
         wanted: list[list[str]] = [[]]
         specials: list[int] = []
         ids = self._tokenizer.special_tokens()
         for piece in pieces:
-            if piece.message is not None:
+            if piece.message is not None and not self._interprets:
                 wanted[-1].append(piece.text)
                 continue
             for part in self._special_text.split(piece.text):

@@ -37,7 +37,14 @@ def policy(case: Case) -> Verdict:
 
 
 def _bos_holds(case: Case) -> bool:
-    return case.subject.facts.bos is None or len(case.found.bos) == (case.subject.contract.bos != "none")
+    bos = case.subject.facts.bos
+    if bos is None:
+        return True
+    typed = 0
+    if case.subject.contract.literals.policy == "interpret":
+        parts = [part for message in case.conversation.messages for part in message.parts]
+        typed = sum(part.text.count(case.id_name(bos)) for part in parts if isinstance(part, Text))
+    return len(case.found.bos) - typed == (case.subject.contract.bos != "none")
 
 
 def _refusal(case: Case, rejected: list[str]) -> Verdict:

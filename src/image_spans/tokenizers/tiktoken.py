@@ -59,9 +59,13 @@ class TiktokenTokenizer:
 
     def id_to_token(self, token_id: int) -> str:
         try:
-            return str(self.native.decode_single_token_bytes(token_id).decode("utf-8", errors="backslashreplace"))
+            token: bytes = self.native.decode_single_token_bytes(token_id)
         except (KeyError, OverflowError):
             return f"<id {token_id}>"
+        try:
+            return token.decode()
+        except UnicodeDecodeError:  # a part of a character
+            return "".join(f"<0x{byte:02X}>" for byte in token)
 
     def special_tokens(self) -> Mapping[str, int]:
         return self._special
