@@ -66,7 +66,9 @@ def main() -> None:
     parser.add_argument("--subjects", type=Path, default=Path("tokenizers_under_test.yaml"))
     parser.add_argument("--draws", type=int, default=100, help="Hypothesis's max_examples")
     chosen = parser.parse_args()
-    table = Table("subject", "load s", "conversations", "draw s", "encode s", "judge s", "judge / encode", "conv. / s", box=None)
+    table = Table(
+        "subject", "load s", "conversations", "draw s", "encode s", "judge s", "judge / encode", "conv. / s", box=None
+    )
     engine = Engine(chosen.draws, 0)
     for spec in config.read(chosen.subjects):
         start = time.process_time()

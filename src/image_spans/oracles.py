@@ -308,7 +308,12 @@ class _Builder:
         self.gaps[-1].append(Piece("", message))
 
     def token(self, role: str, count: int, owner: int | None, message: int) -> None:
-        if role == PLACEHOLDER and self.tokens and self.tokens[-1][0] == role and not any(p.text for p in self.gaps[-1]):
+        if (
+            role == PLACEHOLDER
+            and self.tokens
+            and self.tokens[-1][0] == role
+            and not any(p.text for p in self.gaps[-1])
+        ):
             self.gaps[-1].clear()
             self.tokens[-1] = (PLACEHOLDER, self.tokens[-1][1] + count)
             return

@@ -30,8 +30,9 @@ from image_spans.slicing.minicpm import layout
 def written(part):
     if isinstance(part, Text):
         return part.text
-    rows = layout(part.width, part.height, 1).grid
-    return "<image>" + "<slot>" * 4 + "</image>" + "\\n".join(("<slice>" + "<slot>" * 4 + "</slice>") * len(r) for r in rows)
+    slots = "<slot>" * 4
+    rows = [f"<slice>{slots}</slice>" * len(row) for row in layout(part.width, part.height, 1).grid]
+    return f"<image>{slots}</image>" + "\\n".join(rows)
 
 
 def encoded(tokenizer, conversation):

@@ -1,7 +1,7 @@
 """The report that this suite was made for, and its whole family.
 
-OpenBMB/MiniCPM-V#331: fine-tuning died with ``Sizes of tensors must match except in dimension 1``. The first id of every
-message was removed "because it is BOS", but that tokenizer adds none: what went was ``<image>``. The upstream code is
+OpenBMB/MiniCPM-V#331: fine-tuning died with ``Sizes of tensors must match except in dimension 1``. The first id of
+every message was removed "because it is BOS", but that tokenizer adds none: what went was ``<image>``. Upstream's code is
 imitated in assembly.py; the four kinds of tokenizer are made in conftest.py.
 """
 
@@ -140,7 +140,7 @@ def test_image_last_keeps_its_span_and_loses_the_first_word(tokenizers, kind):
     ],
 )
 def test_removing_the_first_id_of_every_message(tokenizers, kind, expected):
-    """Right only where every message has something in front that may go: hence the report for one kind and not another."""
+    """Right only where every message has something in front that may go: one kind reports it, another does not."""
     assert failing_checks(make(tokenizers, kind, first_id_stripped)) == expected
 
 

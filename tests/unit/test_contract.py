@@ -1,9 +1,9 @@
 import pytest
 from pydantic import ValidationError
-from support import contract
 
 from image_spans.contract import Contract
 from image_spans.slicing import Block, Layout
+from support import contract
 
 IMAGES = {"open": "<image>", "close": "</image>", "placeholder": "<pad>", "slots": 4}
 

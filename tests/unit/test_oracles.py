@@ -1,11 +1,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import contract
 
 from image_spans.conversation import Conversation, Image, Message, Text
 from image_spans.grammars import Pair
 from image_spans.oracles import Oracle, imbalance, scan
+from support import contract
 
 PAIRS = (Pair("image", "image_open", "image_close", within=("slice",)), Pair("slice", "slice_open", "slice_close"))
 SMALL, LARGE = Image(1, 1), Image(449, 449)

@@ -30,7 +30,7 @@ _SHAPES = {
 }
 # Of the other messages.
 _TEXT_ONLY = ("t", "t", "t", "tt", "ttt")
-_TEXT_OR_IMAGE = ("t", "t", "t", "i", "ti", "it", "tt", "tit", "ttt")
+_TEXT_OR_IMAGE = ("t", "t", "t", "t", "i", "ti", "it", "tt", "tit", "ttt")
 
 Row: TypeAlias = tuple[str, "list[str | Image]"]
 """A message in the making: its role and parts."""
@@ -79,12 +79,13 @@ class _Plan:
     place: st.SearchStrategy[int]
     """How many turns come before the focus message."""
     opening: st.SearchStrategy[list[Row]]
-    """What the lead says when the focus message is an answer."""
-    turns: st.SearchStrategy[list[tuple[Row, Row | None]]]
-    """A message of the lead and an answer, in the order in which they follow the focus message; no answer where
-    there is only one role."""
+    """What the lead says first when the focus message is an answer."""
+    turns: st.SearchStrategy[list[tuple[Row | None, ...]]]
+    """Two messages each, in the order in which they follow the focus message; no answer where there is one role."""
+    whole_turns: int
+    """So many fit; of one more, only the answer to the focus message."""
     open_end: st.SearchStrategy[bool]
-    """Whether the last message may be without an answer."""
+    """Whether the lead has the last word."""
     system: st.SearchStrategy[list[Row]]
     hazards: st.SearchStrategy[list[tuple[int, str]]]
     """Where to and which."""
@@ -96,23 +97,21 @@ class _Plan:
 def _plan(position: str, profile: Profile, max_turns: int, hazard: bool, min_side: int) -> _Plan:
     pictures = images(boundary_sizes=profile.boundary_sizes, min_side=min_side, any_size=profile.any_size)
     filled = texts(min_size=1)
-    anything = texts() if profile.empty_text else filled
-
-    def rows(role: str, shapes: tuple[str, ...]) -> Rows:
-        return _rows(role, st.sampled_from(shapes), {"i": pictures, "T": filled, "t": anything})
+    kinds = {"T": filled, "t": texts() if profile.empty_text else filled}
+    room = profile.most - 1
 
     def said(*roles: str) -> Rows:
         """A message of one of the roles, with images where these may stand."""
         shapes = {"none": _TEXT_ONLY, "every_message": _SHAPES["every_message"]}.get(position, _TEXT_OR_IMAGE)
-        return st.one_of([rows(role, shapes if role in profile.images_in else _TEXT_ONLY) for role in roles])
-
-    room = profile.most - 1
+        return st.one_of(
+            [_rows(role, shapes if role in profile.images_in else _TEXT_ONLY, pictures, kinds) for role in roles]
+        )
 
     def fits(*roles: str) -> bool:
         """Whether one more message of these roles fits: with ``every_message`` it may cost an image."""
         nonlocal room
         cost = int(position == "every_message" and any(role in profile.images_in for role in roles))
-        if not roles or cost > room:
+        if cost > room:
             return False
         room -= cost
         return True
@@ -120,25 +119,26 @@ def _plan(position: str, profile: Profile, max_turns: int, hazard: bool, min_sid
     lead, *answering = profile.speakers
     role = profile.images_in[0] if profile.images_in else lead
     shapes = tuple(shape for shape in _SHAPES[position] if shape.count("i") <= profile.most)
-    opening = said(lead) if role in answering and fits(lead) else None
-    system = said("system") if "system" in set(profile.roles) - {role, lead} and fits("system") else None
-    turns = 0
-    while turns < max_turns - 1 and fits(lead) and (not answering or fits(*answering)):
-        turns += 1
-    if role == lead and answering and fits(*answering):
-        turns += 1  # whose question is left out
+    opens = role in answering and fits(lead)
+    answered = bool(answering) and role == lead and fits(*answering)
+    system = "system" in set(profile.roles) - {role, lead} and fits("system")
+    whole = 0
+    while whole < max_turns - (role in profile.speakers) and fits(lead) and fits(*answering):
+        whole += 1
     question, answer = said(lead), said(*answering) if answering else st.none()
     return _Plan(
         position=position,
         profile=profile,
         role=role,
-        turns_at_most=max_turns,
-        focus=rows(role, shapes),
-        place=st.integers(0, max_turns - 1),
-        opening=_no_rows if opening is None else st.lists(opening, min_size=1, max_size=1),
-        turns=st.lists(st.tuples(answer, question) if role == lead else st.tuples(question, answer), max_size=turns),
+        focus=_rows(role, shapes, pictures, kinds),
+        place=st.sampled_from((*[0] * whole, *range(whole + 1)) if role in profile.speakers else (0,)),
+        opening=st.lists(said(lead), min_size=1, max_size=1) if opens else _no_rows,
+        turns=st.lists(
+            st.tuples(answer, question) if role == lead else st.tuples(question, answer), max_size=whole + answered
+        ),
+        whole_turns=whole,
         open_end=st.booleans(),
-        system=_no_rows if system is None else st.lists(system, max_size=1),
+        system=st.lists(said("system"), max_size=1) if system else _no_rows,
         hazards=st.lists(st.tuples(st.integers(0, 15), unrecorded(profile.spellings)), min_size=1, max_size=3)
         if hazard
         else st.just([]),
@@ -150,30 +150,48 @@ def _plan(position: str, profile: Profile, max_turns: int, hazard: bool, min_sid
 _no_rows: st.SearchStrategy[list[Row]] = st.builds(list)
 
 
-@st.composite
 def _rows(
-    draw: st.DrawFn, role: str, shapes: st.SearchStrategy[str], kinds: dict[str, st.SearchStrategy[str | Image]]
+    role: str,
+    shapes: tuple[str, ...],
+    pictures: st.SearchStrategy[Image],
+    kinds: dict[str, st.SearchStrategy[str]],
+) -> Rows:
+    return _shaped(role, st.sampled_from(shapes), pictures, kinds)
+
+
+@st.composite
+def _shaped(
+    draw: st.DrawFn,
+    role: str,
+    shapes: st.SearchStrategy[str],
+    pictures: st.SearchStrategy[Image],
+    kinds: dict[str, st.SearchStrategy[str]],
 ) -> Row:
-    return role, [draw(kinds[letter]) for letter in draw(shapes)]
+    # Images first: when a shape shrinks to one with fewer, either of them can be the one that stays.
+    shape = draw(shapes)
+    drawn = iter([draw(pictures) for letter in shape if letter == "i"])
+    return role, [next(drawn) if letter == "i" else draw(kinds[letter]) for letter in shape]
 
 
 @st.composite
 def _conversations(draw: st.DrawFn, plan: _Plan) -> Conversation:
     # The focus message is drawn first and the others as lists that can be deleted, so that failures shrink to it.
-    focus = draw(plan.focus)
-    opening = draw(plan.opening)
-    turns = draw(plan.turns)
-    place = draw(plan.places) % (len(turns) + 1) if turns and plan.role in plan.profile.speakers else 0
-    last = draw(plan.last)
-    before = [row for turn in turns[:place] for row in turn if row is not None]
-    answered = plan.role == plan.profile.lead  # then the answer to the focus message comes first after it
-    after = [row for turn in turns[place:] for row in (turn[::-1] if answered else turn) if row is not None]
-    rows = [*draw(plan.system), *before, *opening, focus, *after, *last]
+    # No draw depends on an earlier one more than it must: what is deleted then leaves the rest as it was.
+    focus, place, opening, turns = draw(plan.focus), draw(plan.place), draw(plan.opening), draw(plan.turns)
+    open_end, system, hazards = draw(plan.open_end), draw(plan.system), draw(plan.hazards)
+
+    lead, *answering = plan.profile.speakers
+    before = [row for turn in turns[:place] for row in (turn[::-1] if plan.role == lead else turn) if row is not None]
+    after = [row for turn in turns[place:] for row in turn if row is not None]
+    if answering and after and (after[-1][0] == lead) != (open_end and len(turns) <= plan.whole_turns):
+        after.pop()
+    rows = [*system, *before, *opening, focus, *after]
+
     _limit(rows, focus, plan.profile.most)
     missing = plan.profile.least - sum(isinstance(part, Image) for _, parts in rows for part in parts)
     if missing > 0:
         _add(rows, focus, [draw(plan.pictures) for _ in range(missing)], draw(plan.filled), plan)
-    _type(rows, focus, draw(plan.hazards), plan)
+    _type(rows, focus, hazards, plan)
     conversation = Conversation(
         Message(role, [Text(part) if isinstance(part, str) else part for part in parts]) for role, parts in rows
     )
@@ -222,12 +240,14 @@ def _type(rows: list[Row], focus: Row, hazards: list[tuple[int, str]], plan: _Pl
     """Put each hazard in the place of a text, those of the focus message first."""
     ordered = [focus, *(row for row in rows if row is not focus)]
     spots = [(parts, index) for _, parts in ordered for index, part in enumerate(parts) if isinstance(part, str)]
-    typed = False
-    for where, text in hazards:
-        if spots:
-            parts, index = spots.pop(where % len(spots))
+    free = list(range(len(spots)))
+    for number, (where, text) in enumerate(hazards):
+        if free:
+            taken = min(free, key=lambda spot: (spot - where) % len(spots))  # its own spot, or the next free one
+            free.remove(taken)
+            parts, index = spots[taken]
             parts[index] = text
-        elif typed:
+        elif number:
             break
         elif plan.position != "alone":
             focus[1].append(text)
@@ -236,4 +256,3 @@ def _type(rows: list[Row], focus: Row, hazards: list[tuple[int, str]], plan: _Pl
         else:
             others = [role for role in plan.profile.speakers if role != plan.role]
             rows.append((others[0] if others else plan.role, [text]))
-        typed = True

@@ -18,39 +18,43 @@ _WIDE = {ord(narrow): wide for narrow, wide in zip("<>[]|", "＜＞［］｜", s
 _NARROW = {ord(wide): narrow for narrow, wide in zip("<>[]|", "＜＞［］｜", strict=True)}
 _FULL_WIDTH = {code: chr(code + 0xFEE0) for code in range(ord("!"), ord("~") + 1)}
 
+# Those that hold a whole marker come first: so a failure on one of them shrinks to the bare marker.
 _OF_ONE: dict[str, Callable[[str], Sequence[str]]] = {
     "whole marker": lambda m: (m,),
     "marker twice": lambda m: (m + m,),
     "marker several times": lambda m: (f"{m} a {m}", f"{m}\n{m}\n{m}"),
     "marker glued to words": lambda m: (f"x{m}y", f"漢{m}字", f"1{m}2"),
     "marker among blanks": lambda m: (f" {m} ", f"\n{m}\n"),
-    "beginning of a marker": lambda m: (m[:-1], m[: -(-len(m) // 2)]) if len(m) > 2 else (),
-    "end of a marker": lambda m: (m[1:], m[len(m) // 2 :]) if len(m) > 2 else (),
-    "blanks inside a marker": lambda m: (f"{m[0]} {m[1:-1]} {m[-1]}", f"{m[:-1]} {m[-1]}") if len(m) > 2 else (),
-    "number in a tag": lambda m: ("<image_00>", "<image_1>", "<image_17", f"{m[:-1]}_00{m[-1:]}"),
-    "upper case": lambda m: (m.upper(), m.title()),
-    "full-width look-alike": lambda m: (m.translate(_WIDE), m.translate(_NARROW), m.translate(_FULL_WIDTH)),
     "combining mark after a marker": lambda m: (m + "\u0338", m + "\u0301"),
-    "combining mark inside a marker": lambda m: (m[:-1] + "\u0301" + m[-1],) if len(m) > 1 else (),
     "byte-order mark": lambda m: ("\ufeff" + m,),
-    "zero-width joiner inside a marker": lambda m: (m[:-1] + "\u200d" + m[-1],) if len(m) > 1 else (),
-    "zero-width space inside a marker": lambda m: (m[:1] + "\u200b" + m[1:],) if len(m) > 1 else (),
-    "meta symbol": lambda m: ("▁" + m, m + "▁", "a▁b"),
-    "entity": lambda m: (html.escape(m), f"&#{ord(m[0])};{m[1:]}"),
+    "meta symbol": lambda m: ("▁" + m, m + "▁"),
 }
 _OF_TWO: dict[str, Callable[[str, str], Sequence[str]]] = {
     "complete block": lambda o, c: (f"{o}a{c}", o + c),
     "nested blocks": lambda o, c: (f"{o}{o}a{c}{c}",),
     "close before open": lambda o, c: (c + o, f"{c}a{o}"),
 }
+_BROKEN: dict[str, Callable[[str], Sequence[str]]] = {
+    "beginning of a marker": lambda m: (m[:-1], m[: -(-len(m) // 2)]) if len(m) > 2 else (),
+    "end of a marker": lambda m: (m[1:], m[len(m) // 2 :]) if len(m) > 2 else (),
+    "blanks inside a marker": lambda m: (f"{m[0]} {m[1:-1]} {m[-1]}", f"{m[:-1]} {m[-1]}") if len(m) > 2 else (),
+    "number in a tag": lambda m: (f"{m[:-1]}_00{m[-1:]}", "<image_00>", "<image_1>", "<image_17"),
+    "upper case": lambda m: (m.upper(), m.title()),
+    "full-width look-alike": lambda m: (m.translate(_WIDE), m.translate(_NARROW), m.translate(_FULL_WIDTH)),
+    "combining mark inside a marker": lambda m: (m[:-1] + "\u0301" + m[-1],) if len(m) > 1 else (),
+    "zero-width joiner inside a marker": lambda m: (m[:-1] + "\u200d" + m[-1],) if len(m) > 1 else (),
+    "zero-width space inside a marker": lambda m: (m[:1] + "\u200b" + m[1:],) if len(m) > 1 else (),
+    "entity": lambda m: (html.escape(m), f"&#{ord(m[0])};{m[1:]}"),
+}
+_WEIGHT, _WEIGHT_OF_TWO = 4, 8  # of each kind, for one spelling; only every other spelling begins a pair
 
-HAZARDS = (*_OF_ONE, *_OF_TWO)
+HAZARDS = (*_OF_ONE, *_OF_TWO, *_BROKEN)
 """The kinds of hazard."""
 
 # What stands round a hazard, mostly nothing.
 _AROUND = ("", "a", " ", "\n", "a ", " a", "1", ".", "\n\n", "图", "é", "😀", "hello\n", "What is this? ")
 _FRAMES = tuple(sorted(product(_AROUND, _AROUND), key=lambda frame: len("".join(frame))))
-_BARE, _WITH_TEXT, _WITH_ANOTHER = 60, 50, 50  # to some 200 frames
+_BARE, _WITH_TEXT = 60, 60  # to some 200 frames
 
 
 def hazard_texts(spellings: Sequence[str]) -> st.SearchStrategy[str]:
@@ -61,11 +65,6 @@ def hazard_texts(spellings: Sequence[str]) -> st.SearchStrategy[str]:
     """
     checked = _checked(spellings)
     return unrecorded(checked).map(lambda text: _record(text, checked))
-
-
-def hazard_forms(spellings: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """By kind of hazard, the texts that are drawn for it; kinds that these spellings cannot show are absent."""
-    return _forms(_checked(spellings))
 
 
 def hazards_in(text: str, spellings: Sequence[str]) -> set[str]:
@@ -101,16 +100,18 @@ def _record(text: str, spellings: tuple[str, ...]) -> str:
 
 
 @cache
-def _forms(spellings: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    made: dict[str, list[str]] = {kind: [] for kind in HAZARDS}
-    for kind, of_one in _OF_ONE.items():
-        for spelling in spellings:
-            # A form that is another of the markers is no hazard of its own.
-            made[kind] += [form for form in of_one(spelling) if kind == "whole marker" or form not in spellings]
-    for kind, of_two in _OF_TWO.items():
-        for opening, closing in _pairs(spellings):
-            made[kind] += of_two(opening, closing)
-    return {kind: tuple(dict.fromkeys(forms)) for kind, forms in made.items() if forms}
+def _forms(spellings: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Kinds with what is typed for them: all kinds of the first spelling, then those of the next."""
+    pairs = _pairs(spellings)
+    found: list[tuple[str, tuple[str, ...]]] = []
+    for spelling in spellings:
+        made: dict[str, list[str]] = {kind: [*of_one(spelling)] for kind, of_one in _OF_ONE.items()}
+        for kind, of_two in _OF_TWO.items():
+            made[kind] = [form for pair in pairs if pair[0] == spelling for form in of_two(*pair)]
+        for kind, of_one in _BROKEN.items():  # what is another of the markers is not broken
+            made[kind] = [form for form in of_one(spelling) if form not in spellings]
+        found += [(kind, tuple(dict.fromkeys(forms))) for kind, forms in made.items() if forms]
+    return tuple(found)
 
 
 def _pairs(spellings: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -140,15 +141,17 @@ class _Needles(NamedTuple):
 
 @cache
 def _needles(spellings: tuple[str, ...]) -> _Needles:
+    sought: dict[str, dict[str, None]] = {"meta symbol": {"▁": None}, "byte-order mark": {"\ufeff": None}}
+    for kind, forms in _forms(spellings):
+        sought.setdefault(kind, {}).update(dict.fromkeys(forms))
     kinds = []
-    sought = {**_forms(spellings), "meta symbol": ("▁",), "byte-order mark": ("\ufeff",)} if spellings else {}
-    for kind, forms in sought.items():
-        whole = tuple(form for form in forms if any(spelling in form for spelling in spellings))
-        kinds.append((kind, whole, tuple(form for form in forms if form not in whole)))
+    for kind, wanted in sought.items():
+        whole = tuple(form for form in wanted if any(spelling in form for spelling in spellings))
+        kinds.append((kind, whole, tuple(form for form in wanted if form not in whole)))
     telling = (
         next((character for character in form if not character.isalnum() and not character.isspace()), form[0])
-        for forms in sought.values()
-        for form in forms
+        for wanted in sought.values()
+        for form in wanted
     )
     return _Needles(tuple(sorted(spellings, key=len, reverse=True)), tuple(kinds), frozenset(telling))
 
@@ -156,14 +159,14 @@ def _needles(spellings: tuple[str, ...]) -> _Needles:
 @cache
 def unrecorded(spellings: tuple[str, ...]) -> st.SearchStrategy[str]:
     """The same as :func:`hazard_texts`, without events."""
-    forms = _forms(spellings)
-    most = max(map(len, forms.values()))
-    # Every kind equally often, however many forms it has; in one draw, whole markers first.
-    equal = [form for kind in forms for form in islice(cycle(forms[kind]), most)]
+    equal = [
+        form
+        for kind, forms in _forms(spellings)
+        for form in islice(cycle(forms), _WEIGHT_OF_TWO if kind in _OF_TWO else _WEIGHT)
+    ]
     hazards = st.sampled_from(equal)
     frames = (("", ""),) * _BARE + _FRAMES
-    more = (texts(),) * _WITH_TEXT + (hazards,) * _WITH_ANOTHER
-    return _framed(hazards, st.sampled_from((*frames, *more)))
+    return _framed(hazards, st.sampled_from((*frames, *(texts(),) * _WITH_TEXT)))
 
 
 @st.composite

@@ -82,8 +82,9 @@ def _boundary_sizes(rule: SizeRule, limit: int) -> tuple[Size, ...]:
     always = [size for size in ((1, 1), (1, LARGEST_ASPECT), (LARGEST_ASPECT, 1)) if layout(size)]
     if not changes and not always:
         return tuple(size for size in GENERIC if layout(size)) or GENERIC
-    square = min((edge for edge in changes if all(width == height for width, height in edge)), default=None)
-    if square is not None:  # sides one below, and one side on each side: rules go by area, or by either side
+    squares = (edge for edge in changes if all(width == height for width, height in edge))
+    square = next((edge for edge in squares if layout(edge[0]) and layout(edge[1])), None)
+    if square is not None:  # one below, and a side on each side of it: rules go by area, or by either side
         (small, _), (large, _) = square
         near = range(max(1, small - 1), large + 1)
         always += [size for size in product(near, near) if layout(size)]
