@@ -140,7 +140,7 @@ class Engine:
         """The conversations of a pass: kept failures first, then the draws."""
         if self.only is not None:
             return (self.only,)
-        profile = _profile(subject, family)
+        profile = profile_of(subject, family)
         drawn = self._draw(profile, position, family)
         return tuple(dict.fromkeys([*self._kept(subject, position, family.name), *drawn]))
 
@@ -178,7 +178,7 @@ class Engine:
 
         try:
             smallest = find(
-                _strategy(_profile(subject, family), position, family),
+                _strategy(profile_of(subject, family), position, family),
                 shows,
                 settings=settings(self._settings(family), phases=[Phase.generate, Phase.shrink]),
                 random=Random(self._seed(position, family)),
@@ -234,7 +234,8 @@ class Engine:
             self.database.delete(key, value)
 
 
-def _profile(subject: Subject, family: Family) -> strategies.Profile:
+def profile_of(subject: Subject, family: Family) -> strategies.Profile:
+    """What the draws of a family depend on, for a subject."""
     return strategies.Profile.of(subject.contract, spellings=spellings(subject) if family.hazard else ())
 
 

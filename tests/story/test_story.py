@@ -1,8 +1,8 @@
 """The report that this suite was made for, and its whole family.
 
 OpenBMB/MiniCPM-V#331: fine-tuning died with ``Sizes of tensors must match except in dimension 1``. The first id of
-every message was removed "because it is BOS", but that tokenizer adds none: what went was ``<image>``. Upstream's code is
-imitated in assembly.py; the four kinds of tokenizer are made in conftest.py.
+every message was removed "because it is BOS", but that tokenizer adds none: what went was ``<image>``. Their code
+is imitated in assembly.py; the four kinds of tokenizer are made in conftest.py.
 """
 
 from __future__ import annotations

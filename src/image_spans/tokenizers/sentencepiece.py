@@ -24,35 +24,36 @@ class SentencePieceTokenizer:
     def __init__(self, native: Any) -> None:
         import sentencepiece
 
-        self.native = native
+        self.native = native  # what the pipeline gets; the processor, where the tokenizer came in one
+        self._native = native
         self.library = f"sentencepiece {sentencepiece.__version__} {type(native).__name__}"
         self._size = native.get_piece_size()
         self._unk = native.unk_id()
         self._special: dict[str, int] | None = None
 
     def encode(self, text: str) -> list[int]:
-        ids: list[int] = self.native.encode(text)
+        ids: list[int] = self._native.encode(text)
         return ids
 
     def encode_text(self, text: str) -> list[int]:
-        ids: list[int] = self.native.encode(text, add_bos=False, add_eos=False)
+        ids: list[int] = self._native.encode(text, add_bos=False, add_eos=False)
         return ids
 
     encode_markup = encode_text  # what is read from text is fixed in the model
 
     def decode(self, ids: Ids) -> str:
-        return str(self.native.decode(list(ids)))
+        return str(self._native.decode(list(ids)))
 
     def token_to_id(self, token: str) -> int | None:
-        token_id = int(self.native.piece_to_id(token))
-        return token_id if self.native.id_to_piece(token_id) == token else None
+        token_id = int(self._native.piece_to_id(token))
+        return token_id if self._native.id_to_piece(token_id) == token else None
 
     def id_to_token(self, token_id: int) -> str:
-        return str(self.native.id_to_piece(token_id)) if 0 <= token_id < self._size else f"<id {token_id}>"
+        return str(self._native.id_to_piece(token_id)) if 0 <= token_id < self._size else f"<id {token_id}>"
 
     def special_tokens(self) -> Mapping[str, int]:
         if self._special is None:
-            kinds = _model(self.native.serialized_model_proto()).pieces
+            kinds = _model(self._native.serialized_model_proto()).pieces
             self._special = {
                 piece.piece: index
                 for index, piece in enumerate(kinds)
@@ -61,7 +62,7 @@ class SentencePieceTokenizer:
         return self._special
 
     def named_ids(self) -> Mapping[str, int]:
-        native = self.native
+        native = self._native
         found = {"bos": native.bos_id(), "eos": native.eos_id(), "unk": self._unk, "pad": native.pad_id()}
         return {name: int(token_id) for name, token_id in found.items() if token_id >= 0}
 

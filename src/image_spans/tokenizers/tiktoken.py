@@ -27,7 +27,8 @@ class TiktokenTokenizer:
     def __init__(self, native: Any, names: Mapping[str, str] | None = None) -> None:
         import tiktoken
 
-        self.native = native
+        self.native = native  # what the pipeline gets; the processor, where the tokenizer came in one
+        self._native = native
         self.library = f"tiktoken {tiktoken.__version__} {type(native).__name__}"
         self._special: dict[str, int] = {
             token: native.encode_single_token(token) for token in native.special_tokens_set
@@ -37,29 +38,29 @@ class TiktokenTokenizer:
         self._named = {name: self._special[token] for name, token in chosen.items() if token in self._special}
 
     def encode(self, text: str) -> list[int]:
-        ids: list[int] = self.native.encode(text)
+        ids: list[int] = self._native.encode(text)
         return ids
 
     def encode_text(self, text: str) -> list[int]:
-        ids: list[int] = self.native.encode_ordinary(text)
+        ids: list[int] = self._native.encode_ordinary(text)
         return ids
 
     def encode_markup(self, text: str) -> list[int]:
-        ids: list[int] = self.native.encode(text, allowed_special="all")
+        ids: list[int] = self._native.encode(text, allowed_special="all")
         return ids
 
     def decode(self, ids: Ids) -> str:
-        return str(self.native.decode(list(ids)))
+        return str(self._native.decode(list(ids)))
 
     def token_to_id(self, token: str) -> int | None:
         try:
-            return int(self.native.encode_single_token(token))
+            return int(self._native.encode_single_token(token))
         except KeyError:
             return None
 
     def id_to_token(self, token_id: int) -> str:
         try:
-            token: bytes = self.native.decode_single_token_bytes(token_id)
+            token: bytes = self._native.decode_single_token_bytes(token_id)
         except (KeyError, OverflowError):
             return f"<id {token_id}>"
         try:

@@ -41,7 +41,8 @@ class TransformersTokenizer:
     """A ``PreTrainedTokenizerFast``, whatever its class is called in this release."""
 
     def __init__(self, native: Any) -> None:
-        self.native = native
+        self.native = native  # what the pipeline gets; the processor, where the tokenizer came in one
+        self._native = native
         self.library = f"transformers {library().__version__} {type(native).__name__}"
         self._backend = native.backend_tokenizer
         # Cleaning up "a , b" is the caller's wish, not the vocabulary's: the backend decodes as it is.
@@ -50,13 +51,13 @@ class TransformersTokenizer:
         self._special: dict[str, int] | None = None
 
     def encode(self, text: str) -> list[int]:
-        return list(self.native.encode(text))
+        return list(self._native.encode(text))
 
     def encode_text(self, text: str) -> list[int]:
-        return list(self.native.encode(text, add_special_tokens=False, split_special_tokens=True))
+        return list(self._native.encode(text, add_special_tokens=False, split_special_tokens=True))
 
     def encode_markup(self, text: str) -> list[int]:
-        return list(self.native.encode(text, add_special_tokens=False))
+        return list(self._native.encode(text, add_special_tokens=False))
 
     def decode(self, ids: Ids) -> str:
         return str(self._decode(list(ids), skip_special_tokens=False))
@@ -72,7 +73,7 @@ class TransformersTokenizer:
 
     def special_tokens(self) -> Mapping[str, int]:
         if self._special is None:
-            added = self.native.added_tokens_decoder
+            added = self._native.added_tokens_decoder
             self._special = {
                 str(token.content): int(token_id)
                 for token_id, token in added.items()
@@ -81,7 +82,7 @@ class TransformersTokenizer:
         return self._special
 
     def named_ids(self) -> Mapping[str, int]:
-        found = {name: getattr(self.native, f"{name}_token_id") for name in _NAMES}
+        found = {name: getattr(self._native, f"{name}_token_id") for name in _NAMES}
         return {name: int(token_id) for name, token_id in found.items() if token_id is not None}
 
 
