@@ -197,7 +197,7 @@ def test_a_repository_without_the_yaml_hears_nothing(pytester, run, monkeypatch)
     pytester.makepyfile("import sys\ndef test_own():\n    assert 'pydantic' not in sys.modules\n")
     result = run("-p", "no:hypothesispytest")
     assert result.ret == 0
-    assert "image-spans" not in result.stdout.str()
+    assert "image-spans:" not in result.stdout.str()
     refused = run("--spans-fetch")
     assert refused.ret == 4
     assert "--spans-fetch: there is no tokenizers_under_test.yaml" in refused.stderr.str()
