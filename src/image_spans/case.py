@@ -92,6 +92,13 @@ class Case:
         """The damaged gaps between tokens of one image: numbers and row breaks."""
         return [gap for gap in self.damaged_gaps if self.expected.inside_block(gap)]
 
+    def is_explained_by(self, expected: Expected) -> bool:
+        """Whether the tokens found, and the text inside blocks, are those of another expectation."""
+        if expected.tokens != self.found.tokens:
+            return False
+        inside = (gap for gap in range(1, len(expected.tokens)) if expected.inside_block(gap))
+        return all(self.bench.texts.is_exactly(self.found.gap(gap), expected.gaps[gap]) for gap in inside)
+
     def again(self, conversation: Conversation) -> Case:
         """The case of another conversation of the same subject."""
         return self.bench.case(conversation)

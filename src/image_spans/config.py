@@ -236,6 +236,10 @@ def _load(spec: SubjectSpec) -> Subject:
     _try_rule(contract)
     refusals = tuple(_exception(name, spec.folder) for name in pipeline.refusals)
     tokenizer = tokenizers.load(spec.tokenizer, spec.folder)
+    try:
+        facts = tokenizers.observe(tokenizer, contract.markers)
+    except Exception as error:  # the tokenizer may be the user's
+        raise ConfigError(f"observing {tokenizer.library} raised {type(error).__name__}: {error}") from error
 
     def bind(name: str) -> Callable[[Conversation], Any]:
         function = _function(name, spec.folder)
@@ -246,7 +250,7 @@ def _load(spec: SubjectSpec) -> Subject:
     return Subject(
         name=spec.name,
         tokenizer=tokenizer,
-        facts=tokenizers.observe(tokenizer, contract.markers),
+        facts=facts,
         contract=contract,
         pipeline=bind(pipeline.encode),
         returns=frozenset(pipeline.returns),

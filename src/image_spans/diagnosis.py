@@ -70,6 +70,19 @@ def _bos(case: Case, finding: Finding) -> Cause | None:
 # ---------------------------------------------------------------- the first id of a piece (F1)
 
 
+def _inside_block(case: Case, finding: Finding) -> Cause | None:
+    """All tokens are right; a number or a row break between them is not."""
+    gap = finding.facts.get("gap")
+    if gap is None:
+        return None
+    owner = case.expected.owners[gap]
+    if case.expected.tokens[gap - 1][0] == "number_open":
+        return Cause("number-differs", f"image {owner} has another number than its place in the conversation gives it")
+    return Cause(
+        "row-break-differs", f"what stands between the rows of image {owner}'s slices is not the declared row break"
+    )
+
+
 def _first_token_removed(case: Case, finding: Finding) -> Cause | None:
     """The found tokens are the expected ones without those that begin a message."""
     removed: list[tuple[int, str]] = []
@@ -300,26 +313,28 @@ def _geometry(case: Case, finding: Finding) -> Cause | None:
     images = case.conversation.images
     for image, what in _other_sizes(images):
         other = resized(case.conversation, image)
-        if other != case.conversation and case.bench.oracle.expected(other).tokens == case.found.tokens:
+        if other != case.conversation and case.is_explained_by(case.bench.oracle.expected(other)):
             return Cause(*what)
-    tokens, owners = case.expected.tokens, case.expected.owners
-    overview_only = []
-    slices_only = []
-    for index, token in enumerate(tokens):
-        first = (
-            next(i for i, owner in enumerate(owners) if owner == owners[index]) if owners[index] is not None else index
-        )
-        kind = token[0]
-        in_overview = index - first <= 2 or kind.startswith("number")
-        if in_overview:
-            overview_only.append(token)
-        else:
-            slices_only.append(token)
-    if overview_only != tokens and case.found.tokens == overview_only:
+    if case.structure_holds:
+        return None
+    tokens = case.expected.tokens
+    overviews = [token for token, sliced in zip(tokens, _in_slices(tokens), strict=True) if not sliced]
+    if case.found.tokens == overviews:
         return Cause("slices-missing", "only the overview of each image is written; its slices are missing")
-    if slices_only and case.found.tokens == slices_only:
+    rest = zip(tokens, _in_slices(tokens), strict=True)
+    if case.found.tokens == [token for token, sliced in rest if sliced or token[0].startswith("number")]:
         return Cause("overview-missing", "only the slices of each image are written; its overview is missing")
     return None
+
+
+def _in_slices(tokens: list[Token]) -> list[bool]:
+    """Per token whether it belongs to the slices of an image."""
+    marks, inside = [], False
+    for role, _ in tokens:
+        inside = inside or role == "slice_open"
+        marks.append(inside)
+        inside = inside and role != "slice_close"
+    return marks
 
 
 def _other_sizes(images: tuple[Image, ...]) -> Iterator[tuple[list[Image], tuple[str, str]]]:
@@ -340,6 +355,8 @@ def _other_sizes(images: tuple[Image, ...]) -> Iterator[tuple[list[Image], tuple
 
 def _slot_count(case: Case, finding: Finding) -> Cause | None:
     counts = finding.facts.get("slots")
+    if finding.facts.get("stray"):
+        return Cause("stray-placeholder", "a placeholder stands where no image is, as when a model generated it")
     if not counts:
         return None
     found, wanted = counts
@@ -468,9 +485,10 @@ _EXPLANATIONS: dict[str, tuple[Explanation, ...]] = {
     "spans.order": (_order,),
     "spans.bounds": (_bounds,),
     "spans.": (
+        _geometry,
+        _inside_block,
         _first_token_removed,
         _whole_images,
-        _geometry,
         _one_token,
         _every_close,
         _unk,

@@ -46,7 +46,7 @@ def write_summary(reporter: pytest.TerminalReporter, session: Session) -> None:
         for subject in [spec.name for file in session.files.values() for spec in file.specs]
         if subject in subjects
     }
-    if reporter.isatty:
+    if reporter.hasmarkup:
         _rich(reporter, groups, rows)
     else:
         _plain(reporter, groups, rows)

@@ -164,6 +164,19 @@ def slices_left_out(tokenizer, conversation, right):
     return right(small)
 
 
+@mutant("spans.expected", cause="overview-missing", images=NUMBERED)
+def overview_left_out(tokenizer, conversation, right):
+    """F9, transformers PR#42784: tokens are written for the tiles only; the overview falls between two cases."""
+    given = right(conversation)["input_ids"]
+    ids: list[int] = []
+    for index, token_id in enumerate(given):
+        large = given[index + 6 : index + 7] == [SLICE]
+        inside = any(given[k] == OPEN and given[k + 6 : k + 7] == [SLICE] for k in range(max(0, index - 5), index))
+        if not (inside or (token_id == OPEN and large)):
+            ids.append(token_id)
+    return _ids_only(ids)
+
+
 # One image at most: of two, turned ones may look like swapped ones.
 @mutant("spans.expected", cause="width-height-swapped", input={"images": "0..1"})
 def width_and_height_swapped(tokenizer, conversation, right):
@@ -171,7 +184,7 @@ def width_and_height_swapped(tokenizer, conversation, right):
     return right(resized(conversation, [Image(i.height, i.width) for i in conversation.images]))
 
 
-@mutant("spans.expected", cause="unknown", slices=NESTED, pipeline="nested_slices")
+@mutant("spans.expected", cause="row-break-differs", slices=NESTED, pipeline="nested_slices")
 def row_break_left_out(tokenizer, conversation, right):
     """F10, llama.cpp PR#11513: text round the slices is not that of the reference."""
     ids = right(conversation)["input_ids"]
@@ -190,7 +203,7 @@ def _in_slice(ids: list[int], at: int) -> bool:
     return ids[:at].count(SLICE) > ids[:at].count(SLICE_CLOSE)
 
 
-@mutant("spans.expected", cause="unknown", images=NUMBERED)
+@mutant("spans.expected", cause="number-differs", images=NUMBERED)
 def every_image_has_number_zero(tokenizer, conversation, right):
     """F10, MiniCPM-V finetune (C4): the id counter does not advance for every picture."""
     ids = right(conversation)["input_ids"]
@@ -219,7 +232,7 @@ def expanded_twice(tokenizer, conversation, right):
     return _ids_only(ids)
 
 
-@mutant("spans.slots", cause="unknown")
+@mutant("spans.slots", cause="stray-placeholder")
 def stray_placeholder_behind_images(tokenizer, conversation, right):
     """F6, EasyR1#110: a placeholder outside any span, as when the model generated one."""
     ids = right(conversation)["input_ids"]

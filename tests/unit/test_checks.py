@@ -55,7 +55,7 @@ def test_right_ids_are_silent(ids, conversation):
         ([*SPAN[:3], 1010, *SPAN[3:], A], "spans.slots", "a span of image 0 has 2 slots, expected 4"),
         ([O, C, A], "spans.slots", "a span of image 0 is empty, expected 4 slots"),
         ([O, P, P, P, C, A], "spans.slots", "a span of image 0 has 3 slots, expected 4"),
-        ([*SPAN, A, P], "spans.slots", "1 placeholders outside any span"),
+        ([*SPAN, A, P], "spans.slots", "1 placeholder outside any span"),
         ([A, *SPAN], "spans.order", "an image stands at another place in the text than declared"),
         ([*SPAN], "text.survives", "the text of message 0 is '', expected 'a'"),
         ([*SPAN, B], "text.survives", "the text of message 0 is 'b', expected 'a'"),
@@ -184,6 +184,9 @@ class Odd(ToyTokenizer):
     def encode(self, text):
         return self.answers["encode"](text) if "encode" in self.answers else super().encode(text)
 
+    def decode(self, ids):
+        return "" if self.answers.get("mute") else super().decode(ids)
+
     def encode_text(self, text):
         return [] if self.answers.get("empty") else super().encode_text(text)
 
@@ -196,6 +199,7 @@ class Odd(ToyTokenizer):
         ({"ids": {"<image>": 5}}, "image_open '<image>' has the id 5, but that id is '<image_id>'", "marker-renamed"),
         ({"named": {"pad": 7}}, "placeholder '<pad>' has the id of pad (7)", "marker-is-special"),
         ({"empty": True}, "ordinary text 'hello' encodes to nothing", "tokenizer-empty"),
+        ({"mute": True}, "ordinary text 'hello' encodes to 5 ids that decode to no letter", "tokenizer-empty"),
     ],
 )
 def test_contract_tokens(answers, said, cause):

@@ -88,11 +88,13 @@ def tokens(subject: Subject) -> Verdict:
                 Cause("id-changed", "this is not the vocabulary that the subject names, or its added tokens moved"),
             )
     for text in ORDINARY:
-        if not tokenizer.encode_text(text):
+        ids = tokenizer.encode_text(text)
+        if not ids or not any(character.isalnum() for character in tokenizer.decode(ids)):
+            what = f"to {len(ids)} ids that decode to no letter" if ids else "to nothing"
             return _finding(
                 subject,
-                f"ordinary text {text!r} encodes to nothing",
-                Cause("tokenizer-empty", "the tokenizer loaded empty"),
+                f"ordinary text {text!r} encodes {what}",
+                Cause("tokenizer-empty", "the tokenizer loaded empty, or without its decoder"),
             )
     if subject.markers_as_text:
         return _as_text(subject)

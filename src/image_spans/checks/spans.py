@@ -11,7 +11,7 @@ from image_spans.checks import Verdict, check
 from image_spans.contract import Contract
 from image_spans.conversation import resized
 from image_spans.findings import first_difference
-from image_spans.oracles import PLACEHOLDER, Expected, Token, imbalance
+from image_spans.oracles import PLACEHOLDER, Token, imbalance
 
 
 def _nothing_opens(contract: Contract, returns: frozenset[str]) -> str | None:
@@ -62,7 +62,7 @@ def expected(case: Case) -> Verdict:
             f"inside image {image} stands {got!a} instead of {wanted_text!a}",
             at=case.found.ends[gap - 1],
             expected=repr(wanted_text),
-            image=image,
+            gap=gap,
         )
     return None
 
@@ -88,7 +88,8 @@ def slots(case: Case) -> Verdict:
             slots=(here[1], there[1]),
         )
     if here[0] == PLACEHOLDER:
-        return case.finding("spans.slots", f"{here[1]} placeholders outside any span", at=at, expected="no placeholder")
+        message = f"{here[1]} placeholder{'s' * (here[1] != 1)} outside any span"
+        return case.finding("spans.slots", message, at=at, expected="no placeholder", stray=True)
     image = case.expected.owners[index] if index < len(wanted) else None
     return case.finding(
         "spans.slots",
@@ -182,17 +183,9 @@ def permuted(case: Case) -> tuple[int, ...] | None:
         return None
     for order in permutations(range(len(images))):
         other = resized(case.conversation, [images[index] for index in order])
-        if other != case.conversation and _explains(case.bench.oracle.expected(other), case):
+        if other != case.conversation and case.is_explained_by(case.bench.oracle.expected(other)):
             return order
     return None
-
-
-def _explains(expected: Expected, case: Case) -> bool:
-    """Whether the tokens found, and the text inside blocks, are these."""
-    if expected.tokens != case.found.tokens:
-        return False
-    inside = (gap for gap in range(1, len(expected.tokens)) if expected.inside_block(gap))
-    return all(case.bench.texts.is_exactly(case.found.gap(gap), expected.gaps[gap]) for gap in inside)
 
 
 def _difference(case: Case) -> str:
