@@ -310,20 +310,17 @@ def _every_close(case: Case, finding: Finding) -> Cause | None:
 def _geometry(case: Case, finding: Finding) -> Cause | None:
     if case.subject.contract.images.slots == "from_features":
         return None
-    images = case.conversation.images
-    for image, what in _other_sizes(images):
-        other = resized(case.conversation, image)
-        if other != case.conversation and case.is_explained_by(case.bench.oracle.expected(other)):
-            return Cause(*what)
-    if case.structure_holds:
-        return None
     tokens = case.expected.tokens
-    overviews = [token for token, sliced in zip(tokens, _in_slices(tokens), strict=True) if not sliced]
-    if case.found.tokens == overviews:
-        return Cause("slices-missing", "only the overview of each image is written; its slices are missing")
-    rest = zip(tokens, _in_slices(tokens), strict=True)
-    if case.found.tokens == [token for token, sliced in rest if sliced or token[0].startswith("number")]:
-        return Cause("overview-missing", "only the slices of each image are written; its overview is missing")
+    in_slices = list(zip(tokens, _in_slices(tokens), strict=True))
+    if not case.structure_holds and case.found.tokens:
+        if case.found.tokens == [token for token, sliced in in_slices if not sliced]:
+            return Cause("slices-missing", "only the overview of each image is written; its slices are missing")
+        if case.found.tokens == [token for token, sliced in in_slices if sliced or token[0].startswith("number")]:
+            return Cause("overview-missing", "only the slices of each image are written; its overview is missing")
+    for sizes, name, sentence in _other_sizes(case.conversation.images):
+        other = resized(case.conversation, sizes)
+        if other != case.conversation and case.is_explained_by(case.bench.oracle.expected(other)):
+            return Cause(name, sentence)
     return None
 
 
@@ -337,20 +334,16 @@ def _in_slices(tokens: list[Token]) -> list[bool]:
     return marks
 
 
-def _other_sizes(images: tuple[Image, ...]) -> Iterator[tuple[list[Image], tuple[str, str]]]:
+def _other_sizes(images: tuple[Image, ...]) -> Iterator[tuple[list[Image], str, str]]:
+    """Sizes that a wrong geometry would have taken, with the cause that they show."""
     yield (
         [Image(image.height, image.width) for image in images],
-        ("width-height-swapped", "the counts are those of the images with width and height swapped"),
+        "width-height-swapped",
+        "the counts are those of the images with width and height swapped",
     )
-    if images:
-        yield (
-            [images[0]] * len(images),
-            ("first-image-for-all", "every image has the layout of the first one"),
-        )
-        yield (
-            [images[-1]] * len(images),
-            ("last-image-for-all", "every image has the layout of the last one"),
-        )
+    for taken, which in ((images[:1], "first"), (images[-1:], "last")):
+        name, sentence = f"{which}-image-for-all", f"every image has the layout of the {which} one"
+        yield [*taken] * len(images), name, sentence
 
 
 def _slot_count(case: Case, finding: Finding) -> Cause | None:
