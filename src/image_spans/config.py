@@ -231,6 +231,8 @@ def _load(spec: SubjectSpec) -> Subject:
     for call in _calls(spec):
         for _, text in call.problems():
             raise ConfigError(f"{dotted(call.where)}: {text}")
+    if contract.images.slots == "from_features" and "features" not in pipeline.returns:
+        raise ConfigError("contract.images.slots: from_features needs pipeline.returns: [features]")
     if contract.images.order not in ORDERS:
         discovery.resolve(contract.images.order, spec.folder)
     _try_rule(contract)

@@ -56,16 +56,16 @@ class Texts:
 
     def survives(self, ids: tuple[int, ...], pieces: Sequence[Piece]) -> bool:
         """Whether a stretch of ids holds the pieces: exactly, or in order where no template is declared."""
+        if self._exact:
+            return self.is_exactly(ids, pieces)
         if not ids:
             return all(not piece.text or not self.alone(piece.text)[0] for piece in pieces)
-        if not self._exact:
-            return self._in_order(ids, pieces)
-        return self.is_exactly(ids, pieces)
+        return self._in_order(ids, pieces)
 
     def is_exactly(self, ids: tuple[int, ...], pieces: Sequence[Piece]) -> bool:
         """Whether a stretch of ids is the pieces and nothing else; special tokens only where we wrote them."""
-        if not ids:
-            return self.survives(ids, pieces)
+        if not ids and not any(piece.text for piece in pieces):
+            return True
         specials = self.specials
         found: list[list[int]] = [[]]
         found_specials: list[int] = []

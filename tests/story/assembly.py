@@ -12,7 +12,7 @@ from image_spans.slicing.minicpm import layout
 SLOTS = 4
 
 
-def as_text(message: Message) -> str:
+def as_text(message: Message, slot: str = "<slot>") -> str:
     """A message with each image written out."""
     written = []
     for part in message.parts:
@@ -20,16 +20,16 @@ def as_text(message: Message) -> str:
             written.append(part.text)
             continue
         rows = layout(part.width, part.height, 1, slots=SLOTS).grid
-        span = "<slot>" * SLOTS
+        span = slot * SLOTS
         written.append(f"<image>{span}</image>" + "\n".join(f"<slice>{span}</slice>" * len(row) for row in rows))
     return "".join(written)
 
 
-def first_id_stripped(tokenizer, conversation: Conversation, bos: int | None = None) -> list[int]:
+def first_id_stripped(tokenizer, conversation: Conversation, bos: int | None = None, slot: str = "<slot>") -> list[int]:
     """The code of the report: the first id of every message is removed "because it is BOS"."""
     ids = [] if bos is None else [bos]
     for message in conversation.messages:
-        ids += tokenizer.encode(as_text(message))[1:]
+        ids += tokenizer.encode(as_text(message, slot))[1:]
     return ids
 
 

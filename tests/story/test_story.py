@@ -8,6 +8,7 @@ is imitated in assembly.py; the four kinds of tokenizer are made in conftest.py.
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import pytest
 from assembly import SLOTS, bos_stripped_by_id, first_id_kept_for_the_user, first_id_stripped
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, find, settings
 from image_spans import strategies
 from image_spans.case import Bench
 from image_spans.checks import checks, judge
+from image_spans.config import load, read
 from image_spans.contract import Contract
 from image_spans.conversation import Conversation, Image, Message, Text
 from image_spans.engine import FAMILIES, Engine, diagnosed, verify
@@ -28,11 +30,14 @@ EXTRA, MERGED = "extra first token", "extra first token, merged with the word"
 ALL = (NO_BOS, BOS, EXTRA, MERGED)
 
 
-def contract(kind: str) -> Contract:
+DEFAULTS = Path(__file__).parents[2] / "tokenizers_under_test.yaml"
+
+
+def contract(kind: str, placeholder: str = "<slot>") -> Contract:
     return Contract(
         input={"roles": ["user", "assistant"]},
         bos="exactly_once" if kind == BOS else "none",
-        images={"open": "<image>", "close": "</image>", "placeholder": "<slot>", "slots": SLOTS},
+        images={"open": "<image>", "close": "</image>", "placeholder": placeholder, "slots": SLOTS},
         slices={"open": "<slice>", "close": "</slice>", "rule": "minicpm"},
         literals="interpret",  # the markers go through text
         template={},
@@ -142,6 +147,22 @@ def test_image_last_keeps_its_span_and_loses_the_first_word(tokenizers, kind):
 def test_removing_the_first_id_of_every_message(tokenizers, kind, expected):
     """Right only where every message has something in front that may go: one kind reports it, another does not."""
     assert failing_checks(make(tokenizers, kind, first_id_stripped)) == expected
+
+
+def test_the_real_vocabulary(tokenizers):
+    """MiniCPM-o 4.5 itself: the first id that goes is 151669."""
+    (spec,) = [spec for spec in read(DEFAULTS) if spec.name == "minicpm-o-4.5"]
+    reason = spec.missing()
+    if reason is not None:
+        pytest.skip(reason)
+    real = load(spec)
+    tokenizer = real.tokenizer
+    naive = partial(first_id_stripped, tokenizer.native, slot="<unk>")
+    promise = contract(NO_BOS, placeholder="<unk>")
+    subject = Subject("minicpm", tokenizer, observe(tokenizer, promise.markers), promise, naive)
+    with pytest.raises(Finding, match=r"breaks spans\.matched: 0 image opens, 1 close") as finding:
+        verify(subject, Conversation([Message("user", [Image(448, 448), Text("What is this?")])]))
+    assert finding.value.cause.sentence.endswith("but this tokenizer adds none; it was <image> (151669)")
 
 
 # ---------------------------------------------------------------- the refused repair

@@ -117,6 +117,14 @@ def test_bos_exactly_once(ids, message):
     assert failing(ids, bos="exactly_once") == {"bos.placement": message}
 
 
+def test_bos_that_the_template_spells():
+    """Where BOS is also what opens a message, the template accounts for it."""
+    promised = {"template": {"user": ["<s>", ""]}}
+    assert failing([BOS, *SPAN, A], **promised) == {}
+    assert failing([*SPAN, A], **promised) == {"bos.placement": "0 BOS, declared none"}
+    assert failing([BOS, BOS, *SPAN, A], **promised) == {"bos.placement": "2 BOS at 0, 1, declared none"}
+
+
 def test_bos_behind_the_images():
     assert failing([*SPAN, BOS, A], bos="after_images") == {}
     assert failing([BOS, *SPAN, A], bos="after_images") == {

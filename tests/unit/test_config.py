@@ -836,6 +836,12 @@ BAD_LOADS = {
 }
 
 
+BAD_LOADS["slots that nothing delivers"] = (
+    changed("slots: 4", "slots: from_features"),
+    "contract.images.slots: from_features needs pipeline.returns: [features]",
+)
+
+
 @pytest.mark.parametrize("case", BAD_LOADS)
 def test_what_cannot_be_loaded_is_said_in_one_line(case: str, folder: Path) -> None:
     text, expected = BAD_LOADS[case]
@@ -853,7 +859,8 @@ def test_a_function_without_a_signature_is_taken_as_it_is() -> None:
 
 
 def test_a_declared_order_of_the_folder() -> None:
-    write(changed("slots: 4", "slots: from_features\n        order: toy_pipeline:in_order"))
+    text = changed("slots: 4", "slots: from_features\n        order: toy_pipeline:in_order")
+    write(text.replace("returns: [image_bounds]", "returns: [image_bounds, features]"))
     assert load_subject("toy").contract.images.order == "toy_pipeline:in_order"
 
 

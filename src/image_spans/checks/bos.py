@@ -13,9 +13,11 @@ def placement(case: Case) -> Verdict:
     name = f"{case.id_name(case.subject.facts.bos or 0)} ({case.subject.facts.bos})"
     policy = case.subject.contract.bos
     if policy == "none":
-        if not bos:
+        if len(bos) == expected_count(case):
             return None
-        return case.finding("bos.placement", f"{_count(bos)}, declared none", at=bos[0], expected="no BOS")
+        return case.finding(
+            "bos.placement", f"{_count(bos)}, declared none", at=bos[0] if bos else 0, expected="no BOS"
+        )
     home = _behind_images(case) if policy == "after_images" else 0
     if bos == [home]:
         return None
@@ -31,6 +33,18 @@ def placement(case: Case) -> Verdict:
     )
 
 
+def expected_count(case: Case) -> int:
+    """How many BOS ids there must be: the declared one, or those that a declared template spells."""
+    contract, bos = case.subject.contract, case.subject.facts.bos
+    if contract.bos != "none":
+        return 1
+    if bos is None or not contract.template:
+        return 0
+    roles = ["begin", *(message.role for message in case.conversation.messages), "end"]
+    written = "".join(text for role in roles for text in contract.template.get(role, ()))
+    return written.count(case.id_name(bos))
+
+
 def _behind_images(case: Case) -> int:
     """The position behind the last structural token of the last image; 0 without images."""
     owners = case.expected.owners
@@ -41,4 +55,4 @@ def _behind_images(case: Case) -> int:
 
 def _count(bos: list[int]) -> str:
     places = ", ".join(map(str, bos[:4])) + (", ..." if len(bos) > 4 else "")
-    return f"{len(bos)} BOS at {places}"
+    return f"{len(bos)} BOS" + (f" at {places}" if bos else "")

@@ -6,6 +6,7 @@ import re
 
 from image_spans.case import Case
 from image_spans.checks import NOT_JUDGED, NotJudged, Verdict, check, failing
+from image_spans.checks.bos import expected_count
 from image_spans.checks.pipeline import spelled
 from image_spans.checks.text import NEEDS, damage
 from image_spans.conversation import Conversation, Message, Text
@@ -44,7 +45,7 @@ def _bos_holds(case: Case) -> bool:
     if case.subject.contract.literals.policy == "interpret":
         parts = [part for message in case.conversation.messages for part in message.parts]
         typed = sum(part.text.count(case.id_name(bos)) for part in parts if isinstance(part, Text))
-    return len(case.found.bos) - typed == (case.subject.contract.bos != "none")
+    return len(case.found.bos) - typed == expected_count(case)
 
 
 def _refusal(case: Case, rejected: list[str]) -> Verdict:
