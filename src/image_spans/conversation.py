@@ -8,6 +8,7 @@ code back without evaluating it.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -169,14 +170,42 @@ def parse_conversation(source: str) -> Conversation:
     Raises:
         ValueError: ``source`` is anything else; the message says what and where.
     """
+    code = source.strip()
+    before = source[: len(source) - len(source.lstrip())]
     try:
-        tree = ast.parse(source.strip(), mode="eval")
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ValueError(f"not a Conversation(...): {error}") from None
-    result = _build(tree.body)
-    if not isinstance(result, Conversation):
-        raise ValueError(f"expected Conversation(...), found {type(result).__name__}")
+        body = ast.parse(code, mode="eval").body
+        result = _build(body)
+        if not isinstance(result, Conversation):
+            raise _Refused(body, f"expected Conversation(...), found {type(result).__name__}")
+    except _Refused as error:
+        line = _LINE_END.split(code)[error.node.lineno - 1].encode()
+        column = len(line[: error.node.col_offset].decode())  # ast counts bytes
+        raise ValueError(f"{_place(before, error.node.lineno, column + 1)}: {error}") from None
+    except SyntaxError as error:
+        place = _place(before, error.lineno or 1, max(error.offset or 1, 1))
+        raise ValueError(f"{place}: not a Conversation(...): {error.msg}") from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(f"{_place(before, 1, 1)}: not a Conversation(...): {error}") from None
     return result
+
+
+class _Refused(ValueError):
+    """A node that is not read, and why."""
+
+    def __init__(self, node: ast.expr, why: str) -> None:
+        super().__init__(why)
+        self.node = node
+
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+def _place(before: str, line: int, column: int) -> str:
+    """Where in the source; ``before`` are the blanks in front of the code, which the parser did not see."""
+    *above, last = _LINE_END.split(before)
+    column += len(last) if line == 1 else 0
+    line += len(above)
+    return f"column {column}" if line == 1 else f"line {line}, column {column}"
 
 
 def _build(node: ast.expr) -> Any:
@@ -190,8 +219,5 @@ def _build(node: ast.expr) -> Any:
         try:
             return _CLASSES[node.func.id](*arguments, **keywords)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"column {node.col_offset + 1}: {error}") from None
-    raise ValueError(
-        f"column {node.col_offset + 1}: {ast.unparse(node)[:40]!r} is not a "
-        f"{', '.join(_CLASSES)} call, a list, a text or a number"
-    )
+            raise _Refused(node, str(error)) from None
+    raise _Refused(node, f"{ast.unparse(node)[:40]!r} is not a {', '.join(_CLASSES)} call, a list, a text or a number")

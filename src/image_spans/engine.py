@@ -205,7 +205,9 @@ class Engine:
         return self.base_seed + zlib.crc32(f"{position} {family.name}".encode())
 
     def _key(self, subject: Subject, position: str, family: str) -> bytes:
-        return f"image-spans {subject.name} {position} {family}".encode()
+        # The profile too: under another contract a kept conversation may be outside its limits.
+        profile = zlib.crc32(repr(profile_of(subject, FAMILIES[family])).encode())
+        return f"image-spans {subject.name} {position} {family} {profile:08x}".encode()
 
     def _kept(self, subject: Subject, position: str, family: str) -> list[Conversation]:
         """Conversations that failed in an earlier run; those that no longer parse are dropped."""
@@ -287,7 +289,20 @@ def verify(subject: Subject, conversation: Conversation, *names: str) -> None:
             found = engine.precheck(subject, name)
         else:
             case = case or engine.bench(subject).case(conversation)
-            verdict = checks.judge(case, name)
-            found = diagnosed(case, verdict) if isinstance(verdict, Finding) else None
+            found = _found(case, name)
         if found is not None:
             raise found
+
+
+def _found(case: Case, name: str) -> Finding | None:
+    """The finding of a check on a case, or of the check that kept it from being judged."""
+    verdict = checks.judge(case, name)
+    if isinstance(verdict, checks.NotJudged) and verdict.because_of is not None:
+        blocker = case.verdicts.get(verdict.because_of)
+        verdict = blocker if isinstance(blocker, Finding) else _blocked(case, name, verdict.because_of)
+    return diagnosed(case, verdict) if isinstance(verdict, Finding) else None
+
+
+def _blocked(case: Case, name: str, blocker: str) -> Finding:
+    message = f"{blocker} fails on a related conversation, so {name} cannot be judged on this one"
+    return case.finding(name, message)

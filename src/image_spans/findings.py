@@ -47,26 +47,31 @@ class Finding(AssertionError):
     @property
     def headline(self) -> str:
         """The first line of the report."""
-        return f"{self.subject} breaks {self.check}: {self.message}"
+        return _one_line(f"{self.subject} breaks {self.check}: {self.message}")
 
     def having(self, **changes: Any) -> Finding:
         """A copy with some fields changed."""
         return replace(self, **changes)
 
     def __str__(self) -> str:
-        lines = [self.headline, "", f"  Cause       {self.cause.sentence}"]
+        lines = [self.headline, "", f"  Cause       {_one_line(self.cause.sentence)}"]
         if self.conversation is not None:
             lines.append(f"  Smallest    {outline(self.conversation)}")
         if self.strip is not None:
             lines.append(f"  Ids         {self.strip[0]}")
             lines.append(f"              {self.strip[1]}")
         for index, line in enumerate(self.reproduce):
-            lines.append(f"  {'Reproduce' if index == 0 else '':<11} {line}")
+            lines.append(f"  {'Reproduce' if index == 0 else '':<11} {_one_line(line)}")
         return "\n".join(lines)
 
     def __reduce__(self) -> tuple[Any, ...]:
         fields = (self.check, self.message, self.subject, self.conversation, self.cause, self.at, self.expected)
         return type(self), (*fields, self.strip, self.reproduce)
+
+
+def _one_line(text: str) -> str:
+    """Foreign text (names, an error's words) for any terminal; a literal that it spells stays the same literal."""
+    return text.replace("\r", "\\r").replace("\n", "\\n").encode("ascii", "backslashreplace").decode("ascii")
 
 
 def first_difference(one: Sequence[Any], other: Sequence[Any]) -> int:
@@ -83,7 +88,7 @@ def outline(conversation: Conversation) -> str:
             f"[image {part.width}x{part.height}]" if isinstance(part, Image) else shown(part.text)
             for part in message.parts
         ]
-        messages.append(f"{message.role}: {' '.join(parts)}".rstrip())
+        messages.append(f"{_one_line(message.role)}: {' '.join(parts)}".rstrip())
     return " | ".join(messages) or "(no messages)"
 
 

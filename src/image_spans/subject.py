@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -176,7 +177,7 @@ def as_encoding(result: Any, declared: frozenset[str] = frozenset()) -> Encoding
 def _ints(value: Any, what: str) -> list[int]:
     if hasattr(value, "tolist"):  # numpy arrays and torch tensors, without importing either
         value = value.tolist()
-    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+    if isinstance(value, (str, bytes, bytearray)) or not isinstance(value, Sequence):
         raise BadEncoding(f"{what} is a {type(value).__name__}, not a list of ids")
     found = list(value)
     if set(map(type, found)) <= {int}:
@@ -184,12 +185,14 @@ def _ints(value: Any, what: str) -> list[int]:
     for index, item in enumerate(found):
         if type(item) is int:
             continue
-        if hasattr(item, "__index__") and not isinstance(item, bool):
-            found[index] = item.__index__()
-        elif isinstance(item, Sequence) and not isinstance(item, (str, bytes)):
+        if isinstance(item, Sequence) and not isinstance(item, (str, bytes)):
             raise BadEncoding(f"{what} is nested: entry {index} is a {type(item).__name__}; expected one flat list")
-        else:
-            raise BadEncoding(f"{what} holds {item!r} ({type(item).__name__}) at {index}; expected ints")
+        try:
+            if isinstance(item, bool):
+                raise TypeError
+            found[index] = operator.index(item)  # a float tensor has __index__ too, and raises
+        except TypeError:
+            raise BadEncoding(f"{what} holds {item!r} ({type(item).__name__}) at {index}; expected ints") from None
     return found
 
 

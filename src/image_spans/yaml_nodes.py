@@ -316,7 +316,7 @@ def _plain(errors: Iterable[ErrorDetails], data: Any) -> Iterator[tuple[KeyPath,
     unions: dict[KeyPath, list[ErrorDetails]] = {}
     for error in errors:
         missing = error["type"] == "missing"
-        path, is_whole = _resolve(error["loc"][:-1] if missing else error["loc"], data)
+        path, is_whole = _resolve(error["loc"][:-1] if missing else error["loc"], data, error["input"])
         if missing:
             key = error["loc"][-1]
             yield (
@@ -332,25 +332,33 @@ def _plain(errors: Iterable[ErrorDetails], data: Any) -> Iterator[tuple[KeyPath,
         precise = next((arm for arm in arms if arm["type"] not in _EXPECTED), None)
         if precise is not None:
             yield path, _words(precise), precise.get("ctx", {}).get("where")
-        else:
+        elif not any(len(other) > len(path) and other[: len(path)] == path for other in unions):
+            # Else one arm fits so far that something inside it is wrong: that is what was meant.
             wanted = dict.fromkeys(_EXPECTED[arm["type"]] for arm in arms)
             yield path, _mismatch(" or ".join(wanted), arms[0]["input"]), None
 
 
-def _resolve(loc: tuple[int | str, ...], data: Any) -> tuple[KeyPath, bool]:
+def _resolve(loc: tuple[int | str, ...], data: Any, value: Any) -> tuple[KeyPath, bool]:
     """The part of pydantic's location that the data has, and whether that is all of it.
 
-    The rest are names of a union's arms, or keys that a short form stands for.
+    The rest are names of a union's arms, or keys that a short form stands for. The name of an arm may also
+    be a key; then the way that leads to ``value``, which pydantic complains of, is the right one.
     """
-    path: KeyPath = ()
-    is_whole = True
-    for key in loc:
-        in_list = isinstance(data, list) and isinstance(key, int) and key < len(data)
-        if in_list or (isinstance(data, dict) and key in data):
-            path, data = (*path, key), data[key]
-        else:
-            is_whole = False
-    return path, is_whole
+    ways = list(_ways(loc, data))
+    path, _ = next((way for way in ways if way[1] is value), ways[0])
+    return path, len(path) == len(loc)
+
+
+def _ways(loc: tuple[int | str, ...], data: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    """Every way through the data that takes the keys of ``loc`` or skips them, the one that takes most first."""
+    if not loc:
+        yield path, data
+        return
+    key, rest = loc[0], loc[1:]
+    in_list = isinstance(data, list) and isinstance(key, int) and key < len(data)
+    if in_list or (isinstance(data, dict) and key in data):
+        yield from _ways(rest, data[key], (*path, key))
+    yield from _ways(rest, data, path)
 
 
 def _words(error: ErrorDetails) -> str:
@@ -371,6 +379,8 @@ def _words(error: ErrorDetails) -> str:
         return f"expected at least {_entries(context['min_length'])}, found {context['actual_length'] or 'none'}"
     if kind == "too_long":
         return f"expected at most {_entries(context['max_length'])}, found {context['actual_length']}"
+    if kind == "string_pattern_mismatch":
+        return f"expected text of the form {context['pattern']}, found {found(value)}"
     if kind not in _PYDANTIC:
         return error["msg"]  # one of our own, already in plain words
     if kind in ("value_error", "assertion_error"):

@@ -218,6 +218,63 @@ BAD_FILES = {
         changed('    tokenizer: {factory: "toy_tokenizer:load"}\n', ""),
         f"{FILE}:3: {TOY}: the required key 'tokenizer' is missing",
     ),
+    "unknown backend": (
+        changed('{factory: "toy_tokenizer:load"}', "{backend: transformer, source: {path: x}}"),
+        f"{FILE}:4: {TOY}.tokenizer.backend: unknown backend 'transformer'; did you mean 'transformers'?",
+    ),
+    "neither source nor factory": (
+        changed('{factory: "toy_tokenizer:load"}', "{backend: transformers}"),
+        f"{FILE}:4: {TOY}.tokenizer: source is missing (or factory: module:function)",
+    ),
+    "unknown source": (
+        changed('{factory: "toy_tokenizer:load"}', "{backend: transformers, source: {pakage: x}}"),
+        f"{FILE}:4: {TOY}.tokenizer.source: a source has one of path, package, wheel, trained; found 'pakage'; "
+        "did you mean 'package'?",
+    ),
+    "missing key of a source": (
+        changed('{factory: "toy_tokenizer:load"}', "{backend: transformers, source: {package: x}}"),
+        f"{FILE}:4: {TOY}.tokenizer.source: the required key 'file' is missing",
+    ),
+    "unknown key of a source": (
+        changed('{factory: "toy_tokenizer:load"}', "{backend: transformers, source: {package: x, fil: y}}"),
+        f"{FILE}:4: {TOY}.tokenizer.source: unknown key 'fil'; did you mean 'file'?",
+    ),
+    "number in a source": (
+        changed('{factory: "toy_tokenizer:load"}', "{backend: transformers, source: {path: 5}}"),
+        f"{FILE}:4: {TOY}.tokenizer.source.path: expected text, found the number 5; put it in quotes",
+    ),
+    "text for a source": (
+        changed('{factory: "toy_tokenizer:load"}', "{backend: transformers, source: here}"),
+        f"{FILE}:4: {TOY}.tokenizer.source: expected a mapping, found 'here'",
+    ),
+    "hash of a source": (
+        changed(
+            '{factory: "toy_tokenizer:load"}',
+            "{backend: transformers, source: {package: x, file: y, sha256: abc}}",
+        ),
+        f"{FILE}:4: {TOY}.tokenizer.source.sha256: expected text of the form ^[0-9a-f]{{64}}$, found 'abc'",
+    ),
+    "number among added tokens": (
+        changed(
+            '{factory: "toy_tokenizer:load"}',
+            "{backend: transformers, source: {path: x}, add_special_tokens: [a, 5]}",
+        ),
+        f"{FILE}:4: {TOY}.tokenizer.add_special_tokens[1]: expected text, found the number 5; put it in quotes",
+    ),
+    "text as the id of an added token": (
+        changed(
+            '{factory: "toy_tokenizer:load"}',
+            "{backend: tiktoken, source: {path: x}, add_special_tokens: {a: b}}",
+        ),
+        f"{FILE}:4: {TOY}.tokenizer.add_special_tokens.a: expected a whole number, found 'b'",
+    ),
+    "neither list nor mapping": (
+        changed(
+            '{factory: "toy_tokenizer:load"}',
+            "{backend: tiktoken, source: {path: x}, add_special_tokens: a}",
+        ),
+        f"{FILE}:4: {TOY}.tokenizer.add_special_tokens: expected a list or a mapping, found 'a'",
+    ),
     "number for a mapping": (
         "version: 1\nsubjects:\n  toy:\n    tokenizer: {factory: 'toy_tokenizer:load'}\n"
         "    pipeline: flat_slices\n    contract: 5\n",

@@ -70,12 +70,121 @@ def test_rule_of_the_user(tmp_path):
         ({"input": {"images": "many"}}, "'many' is not a range such as 0..4"),
         ({"input": {"images_in": ["usr"]}}, "images_in names the role 'usr', which is not one of roles"),
         ({"input": {"images_in": []}}, "images_in is empty, but images allows some"),
+        ({"input": {"images": "-1..4"}}, "'-1..4' is not a range such as 0..4"),
+        ({"input": {"images": "0..65"}}, "less than or equal to 64"),
+        ({"input": {"images": -1}}, "greater than or equal to 0"),
+        ({"input": {"images": True}}, "input.images"),
+        ({"input": {"images": {"least": 0, "msot": 1}}}, "unknown key 'msot'; did you mean 'most'?"),
+        ({"input": {"roles": []}}, "input.roles"),
+        ({"input": {"roles": "user"}}, "input.roles"),
+        ({"input": {"rolls": []}}, "unknown key 'rolls'; did you mean 'roles'?"),
+        ({"input": {"empty_text": "no"}}, "'allowed' or 'forbidden'"),
+        ({"bos": "once"}, "'none', 'exactly_once' or 'after_images'"),
+        ({"images": {**IMAGES, "placeholder": ""}}, "images.placeholder"),
+        ({"images": {**IMAGES, "open": []}}, "the grammar paired needs open and close"),
+        ({"images": {**IMAGES, "open": ["<a>", ""]}}, "images.open.1"),
+        ({"images": {**IMAGES, "close": ()}}, "the grammar paired needs open and close"),
+        ({"images": {**IMAGES, "slots": 0}}, "images.slots"),
+        ({"images": {**IMAGES, "slots": True}}, "images.slots"),
+        ({"images": {**IMAGES, "options": {"slots": 2}}}, "options belong to a rule named by slots, but slots is 4"),
+        (
+            {"images": {**IMAGES, "slots": "from_features", "options": {"a": 1}}, "slices": None},
+            "options belong to a rule named by slots, but slots is from_features",
+        ),
+        ({"images": {**IMAGES, "order": "first_in_mesage"}}, "did you mean 'first_in_message'?"),
+        ({"images": {**IMAGES, "order": "a:b:c"}}, "unknown order 'a:b:c'"),
+        ({"images": {**IMAGES, "number": {"open": "<n>"}}}, "images.number.close"),
+        ({"images": {**IMAGES, "number": {"open": "<n>", "close": "</n>", "form": 1}}}, "did you mean 'from'?"),
+        ({"images": {**IMAGES, "number": {"open": "<n>", "close": "</n>", "when": "never"}}}, "'always' or 'sliced'"),
+        (
+            {"images": {**IMAGES, "number": {"open": "<n>", "close": "<pad>"}}},
+            "'<pad>' is both number_close and placeholder",
+        ),
+        ({"images": {**IMAGES, "open": ["<a>", "<a>"]}}, "'<a>' is both image_open and image_open_2"),
+        (
+            {
+                "images": {
+                    **IMAGES,
+                    "grammar": "run",
+                    "open": (),
+                    "close": (),
+                    "number": {"open": "<n>", "close": "</n>"},
+                }
+            },
+            "the grammar run has no open, close or number",
+        ),
+        (
+            {"slices": {"open": "<image>", "close": "</s>", "rule": "minicpm"}},
+            "'<image>' is both image_open and slice_open",
+        ),
+        ({"slices": {"open": [], "close": "</s>", "rule": "minicpm"}}, "slices.open"),
+        ({"slices": {"open": "<s>", "close": "</s>", "rule": "minicpm", "grammar": "round"}}, "'flat' or 'nested'"),
+        ({"slices": {"open": "<s>", "close": "</s>"}}, "slices.rule"),
+        ({"literals": "ignore"}, "'plain', 'reject' or 'interpret'"),
+        ({"literals": {"per": {"<image>": "ignore"}}}, "'plain', 'reject' or 'interpret'"),
+        ({"literals": {"policy": "plain", "tags": "x"}}, "unknown key 'tags'; did you mean 'tag'?"),
+        ({"template": {"user": ["a"]}}, "template.user"),
+        ({"template": {"user": "ab"}}, "template.user"),
     ],
 )
 def test_what_is_refused(changes, said):
     with pytest.raises(ValidationError) as error:
         contract(**changes)
     assert said in str(error.value)
+
+
+def test_what_is_on_the_edge_is_accepted():
+    assert contract(input={"images": "64..64"}).input.images.most == 64
+    assert contract(input={"images": " 0 .. 0 ", "images_in": []}).input.images.most == 0
+    assert contract(input={"roles": ["user"]}).input.roles == ("user",)
+    assert contract(images={**IMAGES, "slots": 1}).images.slots == 1
+    assert contract(images={**IMAGES, "order": "my:order"}).images.order == "my:order"
+    assert contract(images={**IMAGES, "slots": "my:rule", "options": {"a": 1}}, slices=None).images.options == {"a": 1}
+    assert contract(slices={"open": "<s>", "close": "</s>", "rule": "my:rule"}).slices.rule == "my:rule"
+    assert contract(literals={"policy": "reject", "tag": "<image>"}).literals.tag == "<image>"
+
+
+def test_defaults():
+    plain = Contract(bos="none", images={"grammar": "run", "placeholder": "<pad>", "slots": 4})
+    assert plain.input.roles == ("system", "user", "assistant")
+    assert (plain.input.images_in, plain.input.empty_text) == (("user",), "allowed")
+    assert (plain.input.images.least, plain.input.images.most) == (0, 4)
+    assert (plain.images.order, plain.images.number, plain.slices, plain.template) == ("as_given", None, None, None)
+    assert plain.literals.policy_for("<pad>") == "plain"
+    assert plain.markers == {"placeholder": "<pad>"}
+    assert plain.folder is None
+
+
+def test_numbering_is_spelled_from():
+    for spelled in ("from", "start"):
+        numbering = {"open": "<n>", "close": "</n>", "when": "sliced", spelled: 3}
+        assert contract(images={**IMAGES, "number": numbering}).images.number.start == 3
+
+
+def test_options_of_slices_reach_the_rule():
+    slices = {
+        "open": "<s>",
+        "close": "</s>",
+        "rule": "minicpm",
+        "options": {"max_slice_nums": 2, "scale_resolution": 10},
+    }
+    assert len(contract(slices=slices).layout(90, 90, 1).grid) == 2
+    assert contract(slices=slices).layout(10, 10, 1).grid == ()
+    assert contract(slices={**slices, "options": {"slots": 7}}).layout(1, 1, 1).slots == 7
+
+
+def test_the_number_of_images_reaches_the_rule(tmp_path):
+    (tmp_path / "rule_by_number.py").write_text(
+        "from image_spans.slicing import Block, Layout\n"
+        "def by_number(width, height, number_of_images, **options):\n"
+        "    tiles = ((Block(1, options['slots']),),) if 'slots' in options else ()\n"
+        "    return Layout(Block(1, number_of_images), tiles)\n"
+    )
+    own = {"grammar": "run", "placeholder": "<pad>", "slots": "rule_by_number:by_number"}
+    assert contract(images=own, slices=None).locate(tmp_path).layout(1, 1, 3).slots == 3
+    slices = {"open": "<s>", "close": "</s>", "rule": "rule_by_number:by_number"}
+    assert contract(slices=slices).locate(tmp_path).layout(1, 1, 3) == Layout(Block(1, 3), ((Block(1, 4),),))
+    assert contract(slices=slices).locate(tmp_path).folder == tmp_path
 
 
 def test_frozen():

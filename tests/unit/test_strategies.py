@@ -73,6 +73,8 @@ def test_a_position_applies_unless_there_is_a_reason(position: str) -> None:
     assert strategies.applies(position, Profile(most=0)) is (position == "none")
     assert strategies.applies(position, Profile(most=1)) is (position != "adjacent")
     assert strategies.applies(position, Profile(least=1)) is (position != "none")
+    once = Profile(images_in=("system",), least=2)  # it speaks once: there is no other message for the second image
+    assert strategies.applies(position, once) is (position not in ("none", "alone"))
 
 
 # Boundary sizes
@@ -296,6 +298,132 @@ def test_conversations_keep_the_limits(profile: Profile, position: str, hazard: 
         assert len(profile.speakers) == 1 or all(one != other for one, other in pairwise(speakers))
 
     check()
+
+
+ROLES = (
+    ("user",),
+    ("system",),
+    ("user", "assistant"),
+    ("human", "gpt"),
+    ("system", "user", "assistant"),
+    ("user", "assistant", "system"),
+    ("system", "user", "assistant", "tool"),
+)
+
+
+@st.composite
+def profiles(draw: st.DrawFn) -> Profile:
+    """Any profile."""
+    roles = draw(st.sampled_from(ROLES))
+    images_in = tuple(draw(st.lists(st.sampled_from(roles), unique=True)))
+    most = draw(st.integers(0, 6)) if images_in else 0
+    sizes = draw(st.sampled_from(((), ((28, 28),), ((1, 1), (448, 448), (449, 449)))))
+    return Profile(
+        roles=roles,
+        images_in=images_in,
+        least=draw(st.integers(0, most)),
+        most=most,
+        empty_text=draw(st.booleans()),
+        boundary_sizes=sizes,
+        any_size=draw(st.booleans()) if sizes else True,
+        spellings=draw(st.sampled_from(((), ("<image>",), ("[IMG]", "<s>", "</s>")))),
+    )
+
+
+@given(st.data(), profiles(), st.sampled_from(POSITIONS), st.integers(1, 4))
+@settings(QUICK, max_examples=500, phases=[Phase.generate, Phase.shrink])
+def test_conversations_of_any_profile_keep_its_limits(
+    data: st.DataObject, profile: Profile, position: str, turns: int
+) -> None:
+    hazard = bool(profile.spellings) and data.draw(st.booleans())
+    if not strategies.applies(position, profile):
+        with pytest.raises(InvalidArgument, match=r"no conversation has images at position"):
+            strategies.conversations(position=position, profile=profile)
+        return
+    if position == "alone" and turns == 1 and (profile.least > 1 or hazard):
+        turns = 2  # the others need a message of their own; refused otherwise
+    conversation = data.draw(
+        strategies.conversations(position=position, profile=profile, hazard=hazard, max_turns=turns)
+    )
+    assert profile.least <= len(conversation.images) <= profile.most
+    assert position in strategies.positions_of(conversation, profile)
+    assert hits(position, conversation, profile)
+    assert 1 <= len(conversation.messages) <= 2 * turns + 1
+    assert {message.role for message in conversation.messages} <= set(profile.roles)
+    assert {message.role for message in conversation.messages if message.images} <= set(profile.images_in)
+    assert "system" not in [message.role for message in conversation.messages[1:]] or len(profile.roles) == 1
+    texts = [part.text for message in conversation.messages for part in message.parts if isinstance(part, Text)]
+    assert profile.empty_text or all(texts)
+    assert any(strategies.hazards_in(text, profile.spellings) for text in texts) or not hazard
+    if not profile.any_size:
+        assert {(image.width, image.height) for image in conversation.images} <= set(profile.boundary_sizes)
+    assert all(min(image.width, image.height) >= 1 for image in conversation.images)
+    assert all(max(image.width, image.height) <= 4096 for image in conversation.images)
+
+
+def hits(position: str, conversation: Conversation, profile: Profile) -> bool:
+    """What a position promises, said once more: with non-empty text on the other side or sides."""
+
+    def filled(parts: tuple[Text | Image, ...]) -> bool:
+        return any(isinstance(part, Text) and part.text for part in parts)
+
+    def some(shows: Callable[[tuple[Text | Image, ...], int], bool]) -> bool:
+        return any(
+            shows(message.parts, index)
+            for message in conversation.messages
+            for index, part in enumerate(message.parts)
+            if isinstance(part, Image)
+        )
+
+    if position == "start":
+        return some(lambda parts, index: index == 0 and filled(parts[1:]))
+    if position == "middle":
+        return some(lambda parts, index: filled(parts[:index]) and filled(parts[index + 1 :]))
+    if position == "end":
+        return some(lambda parts, index: index == len(parts) - 1 and filled(parts[:index]))
+    if position == "alone":
+        return some(lambda parts, index: len(parts) == 1)
+    if position == "adjacent":
+        return some(lambda parts, index: index > 0 and isinstance(parts[index - 1], Image))
+    if position == "every_message":
+        return all(message.images for message in conversation.messages if message.role in profile.images_in)
+    return not conversation.images
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+def test_ordinary_conversations_hold_no_hazard_and_record_what_they_hold(position: str) -> None:
+    profile = Profile(spellings=("<image>", "</image>"))
+    records: list[str] = []
+
+    @given(strategies.conversations(position=position, profile=profile))
+    @settings(QUICK, phases=[Phase.generate])
+    def check(conversation: Conversation) -> None:
+        assert eval(repr(conversation), {"Conversation": Conversation, **PARTS}) == conversation
+        labels = strategies.describe(conversation, profile)
+        assert f"position: {position}" in labels
+        assert len(labels) == len(set(labels))
+        records.extend(labels)
+
+    check()
+    assert not any(label.startswith("hazard") for label in records)
+
+
+PARTS = {"Message": Message, "Text": Text, "Image": Image}
+
+
+@given(st.data(), st.integers(1, 900), st.integers(0, 4000))
+@QUICK
+def test_images_keep_any_limits(data: st.DataObject, least: int, more: int) -> None:
+    most = min(least + more, 4096)
+    image = data.draw(strategies.images(min_side=least, max_side=most, boundary_sizes=[(448, 448), (449, 449)]))
+    assert least <= min(image.width, image.height) <= max(image.width, image.height) <= most
+    assert max(image.width, image.height) <= 200 * min(image.width, image.height)
+
+
+def test_one_image_alone_among_others_of_one_role_takes_another_message() -> None:
+    profile = Profile(roles=("user",), spellings=("<image>",))
+    with pytest.raises(InvalidArgument, match=r"hazardous text of the same role, take max_turns=2"):
+        strategies.conversations(position="alone", profile=profile, hazard=True, max_turns=1)
 
 
 @pytest.mark.parametrize("position", POSITIONS)

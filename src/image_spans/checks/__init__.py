@@ -133,7 +133,12 @@ def judge(case: Case, name: str) -> Verdict:
     if name not in case.verdicts:
         one = _REGISTRY[name]
         blocker = failing(case, one.needs)
-        case.verdicts[name] = NotJudged(blocker) if blocker else one.judge(case)
+        if blocker:
+            case.verdicts[name] = NotJudged(blocker)
+        elif case.encoding is None and one.family == "single" and "pipeline.encodes" in one.needs:
+            case.verdicts[name] = NOT_JUDGED  # refused, as declared: there are no ids to judge
+        else:
+            case.verdicts[name] = one.judge(case)
     verdict: Verdict = case.verdicts[name]
     return verdict
 

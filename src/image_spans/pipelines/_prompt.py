@@ -39,6 +39,7 @@ class Prompt:
         self._ids: list[int] = []
         self._labels: list[int] = []
         self._bounds: list[tuple[int, int]] = []
+        self._behind_images = 0
         self._special_ids = tokenizer.special_tokens()
         self._specials = re.compile(
             "|".join(map(re.escape, sorted(self._special_ids, key=len, reverse=True))) or r"(?!)"
@@ -72,6 +73,7 @@ class Prompt:
         if token_id is None:
             raise ValueError(f"the vocabulary has no token {token!r}")
         self._put([token_id], label=False)
+        self._behind_images = len(self._ids)
 
     def slots(self, placeholder: str, count: int) -> None:
         """A run of placeholders."""
@@ -81,14 +83,15 @@ class Prompt:
         self._flush()
         self._bounds.append((len(self._ids), len(self._ids) + count))
         self._put([token_id] * count, label=False)
+        self._behind_images = len(self._ids)
 
     def result(self, bos: str) -> dict[str, Any]:
         """The finished encoding; ``bos`` is the contract's: none, exactly_once or after_images."""
         self._fixed(self._template.get("end", ("", ""))[0])
         self._flush()
-        if bos != "none":
-            bos_id = self._tokenizer.named_ids()["bos"]
-            at = self._bounds[-1][1] if bos == "after_images" and self._bounds else 0
+        bos_id = self._tokenizer.named_ids()["bos"] if bos != "none" else None
+        if bos_id is not None and bos_id not in self._ids:  # a template may spell it; typed text never does
+            at = self._behind_images if bos == "after_images" else 0
             self._ids.insert(at, bos_id)
             self._labels.insert(at, IGNORED)
             self._bounds = [(start + (start >= at), end + (start >= at)) for start, end in self._bounds]

@@ -17,6 +17,7 @@ def encode(
     images, slices = contract.images, contract.slices
     assert slices is not None, "nested_slices needs slices in the contract"
     prompt = Prompt(tokenizer, contract.template, assembly)
+    number = 0
 
     def tokens(*spelled: str) -> None:
         for token in spelled:
@@ -35,6 +36,11 @@ def encode(
                 continue
             layout = contract.layout(part.width, part.height, len(conversation.images))
             prompt.fixed(images.before)
+            if images.number and (images.number.when == "always" or layout.sliced):
+                tokens(images.number.open)
+                prompt.fixed(str(images.number.start + number))
+                tokens(images.number.close)
+            number += 1
             if layout.overview:
                 span(layout.overview.slots)
             if layout.sliced:

@@ -228,10 +228,12 @@ def _add(rows: list[Row], focus: Row, pictures: list[Image], text: str, plan: _P
     else:
         hosts = [row for row in rows if row is not focus and row[0] in plan.profile.images_in]
         if not hosts:
-            others = [role for role in plan.profile.speakers if role != plan.role]
-            if others and rows[-1][0] == plan.role:
-                rows.append((others[0], [text]))
-            hosts = [(plan.role, [])]
+            lead, *answering = plan.profile.speakers
+            role = next(role for role in plan.profile.images_in if role in plan.profile.speakers)
+            turn = lead if role != lead else answering[0] if answering else role
+            if turn != role and (rows[-1][0] == role or (role != lead and rows[-1][0] != lead)):
+                rows.append((turn, [text]))
+            hosts = [(role, [])]
             rows += hosts
         hosts[0][1].extend(pictures)
 

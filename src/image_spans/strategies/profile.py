@@ -106,4 +106,6 @@ def inapplicable(position: str, profile: Profile) -> str | None:
     wanted = 2 if position == "adjacent" else 1
     if profile.most < wanted:
         return f"a conversation has at most {profile.most} images, and this position takes {wanted}"
+    if position == "alone" and profile.least > 1 and not set(profile.images_in) & set(profile.speakers):
+        return f"a conversation has at least {profile.least} images, and only one message may hold any"
     return None

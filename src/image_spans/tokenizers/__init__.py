@@ -1,13 +1,13 @@
 """One adapter per tokenizer library, imported only when a subject asks for it.
 
-An adapter is a module here with ``load(spec, folder)``, ``NATIVE`` (the names of the library's classes) and
-``adapt(native)``; its name is what the YAML calls ``backend``.
+An adapter is a module here with ``load(spec, folder)``, ``finish(native, spec)`` (adds the spec's tokens and names),
+``NATIVE`` (the names of the library's classes) and ``adapt(native)``; its name is what the YAML calls ``backend``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr, field_validator, model_validator
@@ -75,7 +75,26 @@ class TokenizerSpec(Model):
         elif self.source is None or self.backend is None:
             wanted = "source" if self.source is None else "backend"
             raise PydanticCustomError("source", "{wanted} is missing (or factory: module:function)", {"wanted": wanted})
+        self._nothing_ignored()
         return self
+
+    def _nothing_ignored(self) -> None:
+        """A key that would have no effect is an error."""
+        keys: tuple[str, ...] = ("class_", "added_tokens", "pattern", "options")
+        if self.factory is not None:
+            without, keys = (
+                "a factory stands alone; it does what {keys} would ask for",
+                ("add_special_tokens", "special_tokens", *keys),
+            )
+        elif isinstance(self.source, TrainedSource):
+            without = "a trained tokenizer takes no {keys}; its options stand beside trained"
+        else:
+            return
+        given = [key.rstrip("_") for key in keys if getattr(self, key)]
+        if not self.factory and set(self.options) <= {"user_defined"} and "options" in given:
+            given.remove("options")
+        if given:
+            raise PydanticCustomError("ignored", without, {"keys": " and ".join(given)})
 
 
 def load(spec: TokenizerSpec, folder: Path) -> Tokenizer:
@@ -91,15 +110,24 @@ def load(spec: TokenizerSpec, folder: Path) -> Tokenizer:
     """
     if spec.factory is not None:
         made = discovery.resolve(spec.factory, folder)()
-        tokenizer = adapt(getattr(made, "tokenizer", made))
-        if tokenizer.native is not made and hasattr(made, "tokenizer"):
+        if hasattr(made, "tokenizer") and _lacking(made) and _adapter(made) is None:
+            tokenizer = adapt(made.tokenizer)
             tokenizer.native = made  # a processor: the pipeline gets it whole
+        else:
+            tokenizer = adapt(made)
     else:
         assert spec.backend is not None
         module = discovery.load(__name__, spec.backend, "backend")
         _need(BACKENDS.get(spec.backend, spec.backend))
         if isinstance(spec.source, TrainedSource):
-            tokenizer = adapt(module.extend(spec.source.train(), spec))
+            native = spec.source.train()
+            made_by = _adapter(native)
+            if made_by is not module:
+                wanted = made_by.__name__.rpartition(".")[2] if made_by else "factory"
+                raise ConfigError(
+                    f"the recipe {spec.source.trained} makes a tokenizer of {wanted}, not of {spec.backend}"
+                )
+            tokenizer = module.finish(native, spec)
         else:
             tokenizer = module.load(spec, folder)
     _refuse_empty(tokenizer)
@@ -121,44 +149,45 @@ def adapt(native: Any) -> Tokenizer:
     Raises:
         ConfigError: no library is known for it and it lacks methods of the protocol; names them.
     """
+    module = _adapter(native)
+    if module is not None:
+        return cast("Tokenizer", module.adapt(native))
+    lacking = _lacking(native)
+    if lacking:
+        raise ConfigError(
+            f"a {type(native).__module__}.{type(native).__name__} is no tokenizer of a known library, "
+            f"and as one of its own (image_spans.Tokenizer) it lacks {', '.join(lacking)}"
+        )
+    return cast("Tokenizer", native)
+
+
+def _adapter(native: Any) -> ModuleType | None:
+    """The adapter of the library that an object comes from."""
     ancestry = {f"{cls.__module__.partition('.')[0]}.{cls.__name__}" for cls in type(native).__mro__}
     for name in discovery.names(__name__):
         module = discovery.load(__name__, name, "backend")
         if ancestry & module.NATIVE:
-            return cast("Tokenizer", module.adapt(native))
+            return module
+    return None
+
+
+def _lacking(native: Any) -> list[str]:
+    """What an object lacks of the protocol."""
     methods = [name for name in vars(Tokenizer) if not name.startswith("_")]
-    lacking = [name for name in (*methods, "native", "library") if not hasattr(native, name)]
-    if lacking:
-        raise ConfigError(
-            f"a {type(native).__module__}.{type(native).__name__} is no tokenizer of a known library, "
-            f"and as one of its own (image_spans.Tokenizer) it lacks {', '.join(dict.fromkeys(lacking))}"
-        )
-    return cast("Tokenizer", native)
+    return list(dict.fromkeys(name for name in (*methods, "native", "library") if not hasattr(native, name)))
 
 
 def _refuse_empty(tokenizer: Tokenizer) -> None:
     """A tokenizer without its vocabulary loads without a word in some libraries."""
     unk = tokenizer.named_ids().get("unk")
     for text in ("hello", "Hello, world!", "a picture"):
-        ids = [token_id for token_id in tokenizer.encode_text(text) if token_id != unk]
+        try:
+            ids = [token_id for token_id in tokenizer.encode_text(text) if token_id != unk]
+        except Exception as error:  # the tokenizer may be the user's, or have no model at all
+            raise ConfigError(f"{tokenizer.library} cannot encode {text!r}: {type(error).__name__}: {error}") from error
         if ids:
             return
     raise ConfigError(
         f"{tokenizer.library} loaded empty: ordinary text encodes to nothing but unk. "
         "Most likely the vocabulary file was not read: name its folder, or another class"
     )
-
-
-def named(spec_names: Mapping[str, str], token_to_id: Any) -> dict[str, int]:
-    """The ids of the tokens to which a spec gives names.
-
-    Raises:
-        ConfigError: there is no such token.
-    """
-    found = {}
-    for name, token in spec_names.items():
-        token_id = token_to_id(token)
-        if token_id is None:
-            raise ConfigError(f"special_tokens: {name} is {token!r}, which is not in the vocabulary")
-        found[name] = token_id
-    return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from image_spans.errors import ConfigError
 from image_spans.subject import Ids, Tokenizer
+from image_spans.tokenizers._ids import named, outside, spelled
 
 if TYPE_CHECKING:
     from image_spans.tokenizers import TokenizerSpec
@@ -21,7 +22,7 @@ class SentencePieceTokenizer:
     Control pieces are never read from text and decode to nothing; user-defined pieces are always read.
     """
 
-    def __init__(self, native: Any) -> None:
+    def __init__(self, native: Any, names: Mapping[str, str] | None = None) -> None:
         import sentencepiece
 
         self.native = native  # what the pipeline gets; the processor, where the tokenizer came in one
@@ -29,6 +30,7 @@ class SentencePieceTokenizer:
         self.library = f"sentencepiece {sentencepiece.__version__} {type(native).__name__}"
         self._size = native.get_piece_size()
         self._unk = native.unk_id()
+        self._named = named(names or {}, self.token_to_id)
         self._special: dict[str, int] | None = None
 
     def encode(self, text: str) -> list[int]:
@@ -42,14 +44,14 @@ class SentencePieceTokenizer:
     encode_markup = encode_text  # what is read from text is fixed in the model
 
     def decode(self, ids: Ids) -> str:
-        return str(self._native.decode(list(ids)))
+        return spelled(ids, range(self._size).__contains__, self._native.decode)
 
     def token_to_id(self, token: str) -> int | None:
         token_id = int(self._native.piece_to_id(token))
         return token_id if self._native.id_to_piece(token_id) == token else None
 
     def id_to_token(self, token_id: int) -> str:
-        return str(self._native.id_to_piece(token_id)) if 0 <= token_id < self._size else f"<id {token_id}>"
+        return str(self._native.id_to_piece(token_id)) if 0 <= token_id < self._size else outside(token_id)
 
     def special_tokens(self) -> Mapping[str, int]:
         if self._special is None:
@@ -64,7 +66,7 @@ class SentencePieceTokenizer:
     def named_ids(self) -> Mapping[str, int]:
         native = self._native
         found = {"bos": native.bos_id(), "eos": native.eos_id(), "unk": self._unk, "pad": native.pad_id()}
-        return {name: int(token_id) for name, token_id in found.items() if token_id >= 0}
+        return {name: int(token_id) for name, token_id in found.items() if token_id >= 0} | self._named
 
 
 def _model(proto: bytes) -> Any:
@@ -92,10 +94,22 @@ def load(spec: TokenizerSpec, folder: Path) -> Tokenizer:
     path = spec.source.locate(folder)
     keywords = {key: value for key, value in spec.options.items() if key != "user_defined"}
     try:
-        native = sentencepiece.SentencePieceProcessor(model_proto=path.read_bytes(), **keywords)
+        proto = path.read_bytes()
+        if not proto:  # which the library takes for "no model yet"
+            raise RuntimeError("the file is empty")
+        native = sentencepiece.SentencePieceProcessor(model_proto=proto, **keywords)
     except (RuntimeError, TypeError, OSError) as error:
         raise ConfigError(f"sentencepiece cannot load {path.name}: {error}") from error
-    return SentencePieceTokenizer(extend(native, spec))
+    return finish(native, spec)
+
+
+def finish(native: Any, spec: TokenizerSpec) -> Tokenizer:
+    """The adapter, with the tokens and names that the spec adds.
+
+    Raises:
+        ConfigError: they do not fit.
+    """
+    return SentencePieceTokenizer(extend(native, spec), spec.special_tokens)
 
 
 def extend(native: Any, spec: TokenizerSpec) -> Any:
@@ -104,8 +118,6 @@ def extend(native: Any, spec: TokenizerSpec) -> Any:
     Raises:
         ConfigError: ids are asked for, which follow the last piece here.
     """
-    import sentencepiece
-
     if isinstance(spec.add_special_tokens, Mapping):
         raise ConfigError("add_special_tokens: sentencepiece appends pieces in order; list the tokens without ids")
     model = _model(native.serialized_model_proto())
@@ -116,5 +128,5 @@ def extend(native: Any, spec: TokenizerSpec) -> Any:
     kind = model.SentencePiece.USER_DEFINED if spec.options.get("user_defined") else model.SentencePiece.CONTROL
     for token in missing:
         model.pieces.add(piece=token, score=0.0, type=kind)
-    keywords = {key: value for key, value in spec.options.items() if key != "user_defined"}
-    return sentencepiece.SentencePieceProcessor(model_proto=model.SerializeToString(), **keywords)
+    native.LoadFromSerializedProto(model.SerializeToString())  # in place: it keeps its options, such as add_bos
+    return native

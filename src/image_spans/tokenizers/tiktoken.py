@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from image_spans.errors import ConfigError
 from image_spans.subject import Ids, Tokenizer
+from image_spans.tokenizers._ids import named, outside, spelled
 
 if TYPE_CHECKING:
     from image_spans.tokenizers import TokenizerSpec
@@ -33,9 +35,10 @@ class TiktokenTokenizer:
         self._special: dict[str, int] = {
             token: native.encode_single_token(token) for token in native.special_tokens_set
         }
-        named = {name: next((t for t in known if t in self._special), None) for name, known in _NAMES.items()}
-        chosen = {**named, **(names or {})}
-        self._named = {name: self._special[token] for name, token in chosen.items() if token in self._special}
+        usual = {name: next((t for t in known if t in self._special), None) for name, known in _NAMES.items()}
+        self._named = {name: self._special[token] for name, token in usual.items() if token is not None}
+        self._known = cache(self._is_known)
+        self._named |= named(names or {}, self._special.get)
 
     def encode(self, text: str) -> list[int]:
         ids: list[int] = self._native.encode(text)
@@ -50,7 +53,7 @@ class TiktokenTokenizer:
         return ids
 
     def decode(self, ids: Ids) -> str:
-        return str(self._native.decode(list(ids)))
+        return spelled(ids, self._known, self._native.decode)
 
     def token_to_id(self, token: str) -> int | None:
         try:
@@ -59,14 +62,20 @@ class TiktokenTokenizer:
             return None
 
     def id_to_token(self, token_id: int) -> str:
-        try:
-            token: bytes = self._native.decode_single_token_bytes(token_id)
-        except (KeyError, OverflowError):
-            return f"<id {token_id}>"
+        if not self._known(token_id):
+            return outside(token_id)
+        token: bytes = self._native.decode_single_token_bytes(token_id)
         try:
             return token.decode()
         except UnicodeDecodeError:  # a part of a character
             return "".join(f"<0x{byte:02X}>" for byte in token)
+
+    def _is_known(self, token_id: int) -> bool:
+        try:
+            self._native.decode_single_token_bytes(token_id)
+        except (KeyError, OverflowError):
+            return False
+        return True
 
     def special_tokens(self) -> Mapping[str, int]:
         return self._special
@@ -98,6 +107,15 @@ def load(spec: TokenizerSpec, folder: Path) -> Tokenizer:
         native = tiktoken.Encoding(path.stem, pat_str=spec.pattern, mergeable_ranks=ranks, special_tokens={})
     except (ValueError, binascii.Error, OSError) as error:
         raise ConfigError(f"{path.name} is no rank file of tiktoken: {error}") from error
+    return finish(native, spec)
+
+
+def finish(native: Any, spec: TokenizerSpec) -> Tokenizer:
+    """The adapter, with the tokens and names that the spec adds.
+
+    Raises:
+        ConfigError: they do not fit.
+    """
     return TiktokenTokenizer(extend(native, spec), spec.special_tokens)
 
 
@@ -114,9 +132,13 @@ def extend(native: Any, spec: TokenizerSpec) -> Any:
     taken = {token_id: token for token, token_id in specials.items()}
     free = native.max_token_value + 1
     for token in given:
-        if token in specials:
+        token_id = given[token] if isinstance(given, Mapping) else specials.get(token, free)
+        if specials.get(token) == token_id:
             continue
-        token_id = given[token] if isinstance(given, Mapping) else free
+        if token in specials:
+            raise ConfigError(f"add_special_tokens: {token!r} is there already, with the id {specials[token]}")
+        if token_id < 0:
+            raise ConfigError(f"add_special_tokens: {token!r} cannot have the id {token_id}")
         if token_id in taken or (isinstance(given, Mapping) and token_id < len(native._mergeable_ranks)):
             raise ConfigError(f"add_special_tokens: the id {token_id} of {token!r} is taken by another token")
         specials[token] = token_id

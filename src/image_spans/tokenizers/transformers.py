@@ -7,12 +7,15 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from image_spans.errors import ConfigError, nearest
 from image_spans.subject import Ids, Tokenizer
+from image_spans.tokenizers._ids import named, outside, spelled
 
 if TYPE_CHECKING:
     from image_spans.tokenizers import TokenizerSpec
@@ -33,8 +36,22 @@ def library() -> Any:
     return transformers
 
 
+@contextmanager
+def _quiet(transformers: Any) -> Iterator[None]:
+    """Without the library's advice about its own past and future, which it warns of and logs."""
+    before = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        transformers.logging.set_verbosity(before)
+
+
 NATIVE = {"transformers.PreTrainedTokenizerFast", "transformers.TokenizersBackend"}
 _NAMES = ("bos", "eos", "unk", "pad")
+_ENDS = ("bos", "eos")
 
 
 class TransformersTokenizer:
@@ -46,7 +63,8 @@ class TransformersTokenizer:
         self.library = f"transformers {library().__version__} {type(native).__name__}"
         self._backend = native.backend_tokenizer
         # Cleaning up "a , b" is the caller's wish, not the vocabulary's: the backend decodes as it is.
-        self._decode = self._backend.decode
+        self._decode = partial(self._backend.decode, skip_special_tokens=False)
+        self._known = cache(lambda token_id: self._name(token_id) is not None)
         self._unk = native.unk_token_id
         self._special: dict[str, int] | None = None
 
@@ -60,7 +78,7 @@ class TransformersTokenizer:
         return list(self._native.encode(text, add_special_tokens=False))
 
     def decode(self, ids: Ids) -> str:
-        return str(self._decode(list(ids), skip_special_tokens=False))
+        return spelled(ids, self._known, self._decode)
 
     def token_to_id(self, token: str) -> int | None:
         # Not convert_tokens_to_ids: it answers with unk for what it does not know.
@@ -68,8 +86,15 @@ class TransformersTokenizer:
         return found
 
     def id_to_token(self, token_id: int) -> str:
-        token = self._backend.id_to_token(token_id) if token_id >= 0 else None
-        return f"<id {token_id}>" if token is None else str(token)
+        token = self._name(token_id)
+        return outside(token_id) if token is None else token
+
+    def _name(self, token_id: int) -> str | None:
+        try:
+            token: str | None = self._backend.id_to_token(token_id)
+        except OverflowError:  # it is negative, or far too large
+            return None
+        return token
 
     def special_tokens(self) -> Mapping[str, int]:
         if self._special is None:
@@ -102,8 +127,7 @@ def load(spec: TokenizerSpec, folder: Path) -> Tokenizer:
     path = spec.source.locate(folder)
     keywords: dict[str, Any] = {f"{name}_token": token for name, token in spec.special_tokens.items()} | spec.options
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # advice of the library about its own future
+        with _quiet(transformers):
             if spec.class_ is None and path.is_file() and path.suffix == ".json":
                 if spec.added_tokens is not None:
                     added = spec.source.neighbour(folder, spec.added_tokens)
@@ -116,7 +140,38 @@ def load(spec: TokenizerSpec, folder: Path) -> Tokenizer:
         raise
     except Exception as error:  # whatever the library does with a file that it does not understand
         raise ConfigError(f"transformers cannot load {path.name}: {type(error).__name__}: {error}") from error
-    return TransformersTokenizer(extend(native, spec))
+    _add_ends(native, spec.options)
+    return finish(native, spec)
+
+
+def finish(native: Any, spec: TokenizerSpec) -> Tokenizer:
+    """The adapter, with the tokens and names that the spec adds.
+
+    Raises:
+        ConfigError: they do not fit.
+    """
+    tokenizer = TransformersTokenizer(extend(native, spec))
+    named(spec.special_tokens, tokenizer.token_to_id)
+    for name, token in spec.special_tokens.items():
+        if getattr(native, f"{name}_token") != token:
+            setattr(native, f"{name}_token", token)
+    return tokenizer
+
+
+def _add_ends(native: Any, options: Mapping[str, Any]) -> None:
+    """Have the native call add BOS and EOS where that was asked for; before 5.0 most classes ignore it."""
+    asked = options.keys() & {"add_bos_token", "add_eos_token"}
+    if not asked or hasattr(native, "update_post_processor"):
+        return
+    from tokenizers import processors
+
+    bos, eos = (getattr(native, f"{name}_token") if options.get(f"add_{name}_token") else None for name in _ENDS)
+    single = " ".join([*([f"{bos}:0"] if bos else []), "$A:0", *([f"{eos}:0"] if eos else [])])
+    native.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single=single,
+        pair=f"{single} {single.replace(':0', ':1').replace('$A', '$B')}",
+        special_tokens=[(token, native.backend_tokenizer.token_to_id(token)) for token in (bos, eos) if token],
+    )
 
 
 def _by_class(transformers: Any, spec: TokenizerSpec, path: Path, keywords: dict[str, Any]) -> Any:
@@ -132,7 +187,9 @@ def _by_class(transformers: Any, spec: TokenizerSpec, path: Path, keywords: dict
         keywords = {"trust_remote_code": True, **keywords}
     if path.is_dir():
         return cls.from_pretrained(str(path), local_files_only=True, **keywords)
-    return _from_folder(cls, path, "tokenizer.model", keywords)
+    names = getattr(cls, "vocab_files_names", {})
+    wanted = "tokenizer.json" if path.suffix == ".json" else names.get("vocab_file", "tokenizer.model")
+    return _from_folder(cls, path, wanted, keywords)
 
 
 def _from_folder(cls: Any, path: Path, name: str, keywords: dict[str, Any]) -> Any:
