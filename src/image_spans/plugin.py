@@ -6,8 +6,11 @@ pytest imports this module in every project, so it imports nothing heavy; a proj
 
 from __future__ import annotations
 
+import importlib.util
+import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -51,19 +54,29 @@ def pytest_configure(config: pytest.Config) -> None:
     except ConfigError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[_STASH] = session
+    config.pluginmanager.register(_Recorder(session), "image-spans-recorder")
     if not _is_own_clone(config):
         # Without this a consumer's `testpaths` would leave the YAML out without a word.
-        typed = config.args_source == pytest.Config.ArgsSource.ARGS
         named = config.getoption("spans_subjects") is not None
-        present = {Path(config.invocation_params.dir, arg.partition("::")[0]).resolve() for arg in config.args}
         for file in files:
-            inside = any(file.is_relative_to(path) for path in present)
-            if (named or not typed) and not inside:
+            if (named or not _is_typed(config)) and not _is_inside_arguments(config, file):
                 config.args.append(str(file))
 
 
+def _is_typed(config: pytest.Config) -> bool:
+    return config.args_source == pytest.Config.ArgsSource.ARGS
+
+
+def _is_inside_arguments(config: pytest.Config, file: Path) -> bool:
+    paths = {Path(config.invocation_params.dir, arg.partition("::")[0]).resolve() for arg in config.args}
+    return any(file.is_relative_to(path) for path in paths)
+
+
 def _subject_files(config: pytest.Config) -> list[Path]:
-    """The YAML files of this run: the option's, those typed as arguments, else the default one."""
+    """The YAML files of this run: the option's, those typed as arguments, else the default one.
+
+    Empty where the arguments name other tests only: those must not depend on the YAML.
+    """
     here = Path(config.invocation_params.dir)
     option = config.getoption("spans_subjects")
     if option is not None:
@@ -78,10 +91,16 @@ def _subject_files(config: pytest.Config) -> list[Path]:
             typed.append(path)
     if typed:
         return list(dict.fromkeys(typed))
-    for folder in dict.fromkeys((here, config.rootpath)):
-        if (folder / DEFAULT).is_file():
-            return [(folder / DEFAULT).resolve()]
-    return []
+    default = _default_file(config)
+    if default is None:
+        return []
+    wanted = not _is_typed(config) or config.option.pyargs or _is_own_clone(config)
+    return [default] if wanted or _is_inside_arguments(config, default) else []
+
+
+def _default_file(config: pytest.Config) -> Path | None:
+    files = [folder / DEFAULT for folder in (Path(config.invocation_params.dir), config.rootpath)]
+    return next((file.resolve() for file in files if file.is_file()), None)
 
 
 def _has_subjects(path: Path) -> bool:
@@ -90,6 +109,8 @@ def _has_subjects(path: Path) -> bool:
 
 
 def _refuse_options_without_file(config: pytest.Config) -> None:
+    if _default_file(config) is not None:  # it is there, and the arguments leave it out
+        return
     for option in ("spans_checks", "spans_conversation", "spans_fetch", "spans_require_all"):
         if config.getoption(option):
             name = "--" + option.replace("_", "-")
@@ -116,14 +137,36 @@ class SubjectsFile(pytest.File):
     """A YAML of subjects, collected as the property tests on them."""
 
     def collect(self) -> Iterator[pytest.Module]:
+        session = self.config.stash[_STASH]
         for path in sorted(suite_folder().glob("test_*.py")):
-            yield pytest.Module.from_parent(self, path=path, name=path.stem, nodeid=f"{self.nodeid}::{path.stem}")
+            suite = _import(path)
+            if not session.trials(self.path.resolve(), suite.IMAGE_SPANS_FAMILY):
+                continue  # else pytest would show a skipped item for the empty set of parameters
+            # The path of the YAML, as the node id says: --lf skips files by their path.
+            module = pytest.Module.from_parent(
+                self, path=self.path, name=path.stem, nodeid=f"{self.nodeid}::{path.stem}"
+            )
+            module.obj = suite
+            yield module
+
+
+def _import(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"image_spans.suite.{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> SubjectsFile | None:
     session = parent.config.stash.get(_STASH, None)
     if session is not None and file_path.resolve() in session.files:
-        return SubjectsFile.from_parent(parent, path=file_path)
+        if file_path.is_relative_to(parent.config.rootpath):
+            return SubjectsFile.from_parent(parent, path=file_path)
+        # pytest would give a file outside of its root an empty node id.
+        nodeid = os.path.relpath(file_path, parent.config.rootpath).replace(os.sep, "/")
+        return SubjectsFile.from_parent(parent, path=file_path, nodeid=nodeid)
     return None
 
 
@@ -163,25 +206,17 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
         session.annotate(item, outcome.get_result())
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    # Reports of xdist's workers arrive here too, with what annotate() put on them.
-    record = getattr(report, "image_spans", None)
-    if record is not None and _active is not None:
-        _active.record(record)
+class _Recorder:
+    """Counts the outcomes of its own run: the hook for reports does not say which run they belong to."""
 
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
-_active: Session | None = None
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    global _active
-    _active = session.config.stash.get(_STASH, None)
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    global _active
-    if _active is config.stash.get(_STASH, None):
-        _active = None
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        # Reports of xdist's workers arrive here too, with what annotate() put on them.
+        record = getattr(report, "image_spans", None)
+        if record is not None:
+            self._session.record(record)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

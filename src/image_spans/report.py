@@ -64,7 +64,9 @@ def _rich(reporter: Any, groups: list[str], rows: dict[str, list[tuple[str, str]
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("subject", *groups, box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for name in ("subject", *groups):
+        table.add_column(name, overflow="fold")  # the default, an ellipsis, fails on a terminal without Unicode
     for subject, cells in rows.items():
         table.add_row(Text(subject), *(Text(text, style=_COLOURS.get(worst, "")) for text, worst in cells))
     console = Console(file=reporter._tw._file, force_terminal=True, width=reporter._tw.fullwidth)

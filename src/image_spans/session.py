@@ -8,6 +8,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 from image_spans import checks, config, strategies
 from image_spans.conversation import Conversation, parse_conversation
-from image_spans.engine import FAMILIES, Engine, Tally, profile_of
+from image_spans.engine import FAMILIES, Engine, Pass, diagnosed, profile_of
 from image_spans.errors import ConfigError, Unavailable
 from image_spans.findings import Finding
 from image_spans.subject import Subject
@@ -81,12 +82,17 @@ class Session:
         self._only = _only(pytest_config.getoption("spans_conversation"))
         self.files = {path: self._read(path) for path in paths}
         self.default_file = next(iter(self.files))
-        self.base_seed = _base_seed(pytest_config)
         self.outcomes = Outcomes()
         self._engines: dict[Path, Engine] = {}
-        self._selected: set[tuple[str, str]] = set()
+        self._selected: set[tuple[config.SubjectSpec, str, str]] = set()
         self._reported: dict[tuple[str, str], str] = {}
         self._statistics_shown: set[tuple[str, str, str]] = set()
+        self._refuse_checks_that_apply_nowhere(pytest_config.getoption("spans_checks"))
+
+    @cached_property
+    def base_seed(self) -> int:
+        """From which all draws are seeded; asked for when all plugins are configured, --hypothesis-profile too."""
+        return _base_seed(self._config)
 
     def _read(self, path: Path) -> _File:
         specs = config.read(path)
@@ -107,6 +113,20 @@ class Session:
         if len(missing) == len(specs):
             raise ConfigError(f"{path.name}: none of its subjects can be had, so nothing would be tested: {reasons}")
         return _File(specs, missing)
+
+    def _refuse_checks_that_apply_nowhere(self, option: str | None) -> None:
+        families = ("once", *FAMILIES)
+        if self._chosen is None or any(self.trials(path, family) for path in self.files for family in families):
+            return
+        registered = checks.checks()
+        specs = [spec for file in self.files.values() for spec in file.specs]
+        reasons = (
+            registered[name].inapplicable(spec.contract, frozenset(spec.pipeline.returns))
+            for name in self._chosen
+            for spec in specs
+        )
+        why = "; ".join(dict.fromkeys(reason for reason in reasons if reason))
+        raise ConfigError(f"--spans-checks: {option} applies to no subject{f': {why}' if why else ''}")
 
     # ------------------------------------------------------------ collection
 
@@ -135,11 +155,11 @@ class Session:
         return [position for position in wanted if strategies.applies(position, profile)]
 
     def selected(self, items: Iterable[pytest.Item]) -> None:
-        """Remember which (subject, check) will run: a failure must not hide behind an item that does not."""
+        """Remember which (subject, position, check) will run: a failure must not hide behind an item that does not."""
         for item in items:
             trial = _trial_of(item)
             if trial is not None:
-                self._selected.add((trial.subject.name, trial.check))
+                self._selected.add((trial.subject, trial.position, trial.check))
 
     # ------------------------------------------------------------ running
 
@@ -166,39 +186,62 @@ class Session:
             self._fail(first, position, nodeid, others)
         if not any(tally.findings for tally in done.tallies.values()):
             engine.forget_repaired(subject, position, one.family)
-        self._not_judged(spec, check, tally, len(done.conversations))
-
-    def _not_judged(self, spec: config.SubjectSpec, check: str, tally: Tally, drawn: int) -> None:
-        __tracebackhide__ = True
-        hidden = [name for name in tally.blocked_by if (spec.name, name) not in self._selected]
-        if hidden or (not tally.judged and tally.blocked_by):
-            blocker = hidden[0] if hidden else tally.blocked_by.most_common(1)[0][0]
-            count = tally.blocked_by[blocker]
-            self._blocked(spec, blocker, f"{spec.name} breaks {blocker} on {count} of {drawn} conversations")
+        for blocker in tally.blocked_by:
+            self._not_lost(engine, subject, spec, position, blocker, done, nodeid)
         if not tally.judged:
-            pytest.skip(f"none of {drawn} conversations can tell whether {check} holds")
+            if tally.blocked_by:
+                pytest.skip(f"blocked by {tally.blocked_by.most_common(1)[0][0]} of {spec.name}")
+            pytest.skip(f"none of {len(done.conversations)} conversations can tell whether {check} holds")
+
+    def _not_lost(
+        self,
+        engine: Engine,
+        subject: Subject,
+        spec: config.SubjectSpec,
+        position: str,
+        blocker: str,
+        done: Pass,
+        nodeid: str,
+    ) -> None:
+        """Fail for the blocking check where no item of this run does: not selected, or it draws others."""
+        __tracebackhide__ = True
+        selected = (spec, position, blocker) in self._selected
+        family = checks.checks()[blocker].family
+        if selected and engine.survey(subject, position, family).tallies[blocker].findings:
+            return
+        why = "which finds nothing in its own draws" if selected else "which this run does not select"
+        for conversation in done.conversations:
+            case = engine.bench(subject).case(conversation)
+            verdict = checks.judge(case, blocker)
+            if isinstance(verdict, Finding):
+                found = engine.shrink(subject, position, diagnosed(case, verdict))
+                self._fail(found, position, nodeid, (), note=f"\n\n(blocked by {blocker}, {why})")
+        pytest.fail(f"{spec.name} breaks {blocker}\n(blocked by {blocker}, {why})", pytrace=False)
 
     def _blocked(self, spec: config.SubjectSpec, blocker: str, message: str) -> None:
-        """Skip as blocked; fail where the blocking check is not in this run, so that a failure is never lost."""
+        """Skip as blocked; fail where the blocking precheck is not in this run, so that a failure is never lost."""
         __tracebackhide__ = True
-        if (spec.name, blocker) in self._selected:
+        if (spec, "", blocker) in self._selected:
             pytest.skip(f"blocked by {blocker} of {spec.name}")
         pytest.fail(f"{message}\n(blocked by {blocker}, which this run does not select)", pytrace=False)
 
-    def _fail(self, finding: Finding, position: str, nodeid: str, others: Sequence[Finding]) -> None:
+    def _fail(self, finding: Finding, position: str, nodeid: str, others: Sequence[Finding], note: str = "") -> None:
         __tracebackhide__ = True
         key = (finding.subject, finding.fingerprint)
         if key in self._reported:
-            pytest.fail(f"{finding.headline}\n  {finding.cause.sentence}; see {self._reported[key]}", pytrace=False)
+            told = f"{finding.headline}\n  {finding.cause.sentence}; see {self._reported[key]}"
+            pytest.fail(told + note, pytrace=False)
         self._reported[key] = f"position {position}" if position else "above"
-        told = finding.having(reproduce=self._reproduce(finding, nodeid))
+        full = finding.having(reproduce=self._reproduce(finding, nodeid))
         more = [f"\n  Also        {other.headline} ({other.cause.sentence})" for other in others]
-        pytest.fail(str(told) + "".join(more), pytrace=False)
+        pytest.fail(str(full) + "".join(more) + note, pytrace=False)
 
     def _reproduce(self, finding: Finding, nodeid: str) -> tuple[str, ...]:
+        file, colons, rest = nodeid.partition("::")
+        nodeid = _relative(self._config.rootpath / file, self._config.invocation_params.dir) + colons + rest
         if finding.conversation is None:
             return (f"pytest {_quoted(nodeid)}",)
-        code = repr(finding.conversation)
+        code = ascii(finding.conversation)  # a terminal without Unicode would spoil it, invisible characters too
         return (
             f"pytest {_quoted(nodeid)} --spans-conversation {_quoted(code)}",
             "python: from image_spans import *",
@@ -272,16 +315,24 @@ class Session:
         """Which files, how many subjects, which are skipped and why."""
         lines = []
         for path, file in self.files.items():
-            shown = os.path.relpath(path, self._config.rootpath)
+            shown = _relative(path, self._config.rootpath)
             skipped = f", {len(file.missing)} skipped" if file.missing else ""
             lines.append(f"image-spans: {shown}: {len(file.specs)} subjects{skipped}")
             lines += [f"  skipped {name}: {reason}" for name, reason in file.missing.items()]
         return lines
 
 
+def _relative(path: Path, folder: Path) -> str:
+    try:
+        return os.path.relpath(path, folder).replace(os.sep, "/")
+    except ValueError:  # another drive
+        return str(path)
+
+
 def _quoted(text: str) -> str:
     """An argument for the shell, in double quotes where that is all it takes: a conversation holds single ones."""
-    return shlex.quote(text) if set(text) & set('"$`\\!') else f'"{text}"'
+    # Between double quotes the shell keeps a backslash that stands before a letter or a single quote.
+    return shlex.quote(text) if re.search(r'["$`!]|\\\\|\\$', text) else f'"{text}"'
 
 
 def _trial_of(item: pytest.Item) -> Trial | None:

@@ -22,6 +22,15 @@ subjects:
       template: {}
 """
 
+SECOND = YAML.partition("subjects:\n")[2].replace("mine:", "other:").replace("PIPELINE", "right")
+
+ABSENT = """\
+  absent:
+    tokenizer: {backend: tiktoken, source: {package: no-such-distribution, file: x}, pattern: x}
+    pipeline: assembly:right
+    contract: {bos: none, images: {grammar: run, placeholder: <slot>, slots: 4}}
+"""
+
 ASSEMBLY = """\
 from image_spans import Text
 from image_spans.slicing.minicpm import layout
@@ -45,11 +54,33 @@ def right(tokenizer, conversation):
 
 def naive(tokenizer, conversation):
     return sum((ids[1:] for ids in encoded(tokenizer, conversation)), [])
+
+
+def crashes_on_typed_markers(tokenizer, conversation):
+    if any(isinstance(p, Text) and "<" in p.text for m in conversation.messages for p in m.parts):
+        raise KeyError("marker")
+    return right(tokenizer, conversation)
 """
 
 SMALL_PROFILE = """\
 from hypothesis import settings
 
-settings.register_profile("small", max_examples=20, derandomize=True, database=None)
+settings.register_profile("small", max_examples=15, derandomize=True, database=None)
 settings.load_profile("small")
 """
+
+FILE = "tokenizers_under_test.yaml"
+CONVERSATIONS = f"{FILE}::test_conversations::test_conversation"
+NODE = f"{CONVERSATIONS}[mine-start-spans.matched]"
+"""An item that fails for the naive pipeline."""
+
+
+def cause(result) -> str:
+    """The line of the cause in a failing run."""
+    return next(line for line in result.outlines if line.startswith("  Cause"))
+
+
+def command(result) -> str:
+    """The command that a failing run prints, without ``pytest``."""
+    line = next(line for line in result.outlines if line.startswith("  Reproduce"))
+    return line.partition("pytest ")[2]
