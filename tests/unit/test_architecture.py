@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src" / "image_spans"
-LIBRARIES = {"transformers", "tokenizers", "sentencepiece", "tiktoken"}
+LIBRARIES = {"transformers", "tokenizers", "sentencepiece", "tiktoken", "mistral_common", "torch", "numpy"}
 WORDS = {
     "heavy": {"hypothesis", "pydantic", "pydantic_core", *LIBRARIES},
     "hypothesis": {"hypothesis"},
@@ -26,9 +26,9 @@ def table() -> dict[str, tuple[set[str], set[str]]]:
     rows: dict[str, tuple[set[str], set[str]]] = {}
     for line in (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) == 3 and cells[0].startswith("`"):
-            allowed = set(re.findall(r"\w+", re.sub(r"\(.*?\)", "", cells[1]))) - {"nothing"}
-            never = set().union(*(WORDS[word] for word in re.findall(r"\w+", cells[2])))
+        if len(cells) == 4 and cells[0].startswith("`"):
+            allowed = set(re.findall(r"\w+", re.sub(r"\(.*?\)", "", cells[2]))) - {"nothing"}
+            never = set().union(*(WORDS[word] for word in re.findall(r"\w+", cells[3])))
             for name in re.findall(r"`(\w+)`", cells[0]):
                 rows[name] = (allowed, never)
     return rows
@@ -38,6 +38,7 @@ def imports(path: Path) -> set[str]:
     """What a file imports, as dotted names."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path.name}: imports are absolute"
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -58,6 +59,34 @@ def test_imports_are_those_of_the_table(path):
         assert first not in never, f"{relative} imports {name}"
         if first == "image_spans":
             assert rest.partition(".")[0] in allowed | {module}, f"{relative} imports {name}"
+
+
+def test_every_module_is_in_the_table_and_every_row_is_a_module():
+    modules = {path.relative_to(SOURCES).parts[0].removesuffix(".py") for path in FILES}
+    assert set(table()) == modules
+    assert {name for allowed, _ in table().values() for name in allowed} <= modules
+
+
+def test_the_page_says_what_each_module_is_for():
+    for line in (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("| `"):
+            assert line.split("|")[2].strip(), line
+
+
+@pytest.mark.parametrize("module", ["oracles", "checks", "diagnosis", "findings", "case", "texts"])
+def test_the_judging_side_knows_no_tokenizer_library_and_no_pytest(module):
+    never = table()[module][1]
+    assert never >= LIBRARIES | WORDS["pytest"] | {"hypothesis"}
+
+
+def test_the_package_and_the_plugin_load_their_parts_on_first_use():
+    for name in ("__init__", "plugin"):
+        top = ast.parse((SOURCES / f"{name}.py").read_text(encoding="utf-8")).body
+        for node in top:
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            for module in modules:
+                assert module == "pytest" or module.partition(".")[0] in sys.stdlib_module_names, f"{name}: {module}"
 
 
 def test_loading_the_plugin_is_cheap():

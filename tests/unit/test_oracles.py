@@ -11,6 +11,7 @@ PAIRS = (Pair("image", "image_open", "image_close", within=("slice",)), Pair("sl
 SMALL, LARGE = Image(1, 1), Image(449, 449)
 IMAGE = [("image_open", 1), ("placeholder", 4), ("image_close", 1)]
 SLICE = [("slice_open", 1), ("placeholder", 4), ("slice_close", 1)]
+IMAGES = {"open": "<image>", "close": "</image>", "placeholder": "<pad>", "slots": 4}
 RUN = {"grammar": "run", "placeholder": "<pad>", "slots": 4}
 
 
@@ -48,6 +49,73 @@ def test_numbers(when, numbers):
     assert [texts(expected)[index] for index in at] == numbers
 
 
+def test_numbers_count_over_the_conversation_and_stand_before_the_overview():
+    numbering = {"open": "<n>", "close": "</n>", "when": "sliced"}
+    expected = Oracle(contract(images={**IMAGES, "number": numbering, "before": "(", "after": ")"})).expected(
+        Conversation([Message("user", [SMALL]), Message("assistant", [Text("a")]), Message("user", [LARGE])])
+    )
+    assert expected.tokens == [*IMAGE, ("number_open", 1), ("number_close", 1), *IMAGE, *SLICE, *SLICE]
+    assert expected.owners == [0] * 3 + [1] * 11
+    assert expected.messages == [0] * 3 + [2] * 11
+    assert texts(expected) == ["(", "", "", ")a(", "1", "", "", "", "", "", "", "\n", "", "", ")"]
+    pieces = [(piece.text, piece.message) for piece in expected.gaps[3]]
+    assert pieces == [(")", None), ("", 1), ("a", 1), ("", 2), ("(", None)]
+    assert [gap for gap in range(15) if not expected.inside_block(gap)] == [0, 3, 14]
+
+
+def test_markers_of_several_tokens():
+    images = {**IMAGES, "open": ["<a>", "<b>"], "close": ["</b>", "</a>"]}
+    slices = {"open": ["<s>", "<t>"], "close": "</s>", "rule": "minicpm", "row_break": ""}
+    expected = Oracle(contract(images=images, slices=slices)).expected(user(LARGE))
+    whole = ["image_open", "image_open_2", "placeholder", "image_close", "image_close_2"]
+    tile = ["slice_open", "slice_open_2", "placeholder", "slice_close"]
+    assert [role for role, _ in expected.tokens] == whole + tile + tile
+    assert not any(texts(expected))
+
+
+def test_equal_images_are_laid_out_once(tmp_path):
+    (tmp_path / "counted_rule_of_this_test.py").write_text(
+        "from image_spans.slicing import Block, Layout\n"
+        "calls = []\n"
+        "def rule(width, height, number_of_images):\n"
+        "    calls.append((width, height, number_of_images))\n"
+        "    return Layout(Block(1, width + number_of_images))\n"
+    )
+    own = {**IMAGES, "slots": "counted_rule_of_this_test:rule"}
+    oracle = Oracle(contract(images=own, slices=None).locate(tmp_path))
+    first = oracle.expected(user(Image(5, 1), Image(5, 1), Image(1, 5))).tokens
+    assert [count for role, count in first if role == "placeholder"] == [8, 8, 4]
+    assert oracle.expected(user(Image(5, 1), Image(5, 1), Image(1, 5))).tokens == first
+    assert oracle.expected(user(Image(5, 1))).tokens[1] == ("placeholder", 6)  # the number of images counts too
+    import counted_rule_of_this_test as module
+
+    assert module.calls == [(5, 1, 3), (1, 5, 3), (5, 1, 1)]
+
+
+def test_the_vision_sides_list_changes_no_part():
+    given = Conversation([Message("user", [SMALL, Text("a")])], images=[SMALL, LARGE])
+    assert Oracle(contract()).expected(given).tokens == IMAGE
+
+
+def test_touching_runs_are_parted_by_any_text():
+    for between in ({"after": " "}, {"before": " "}):
+        expected = Oracle(contract(images={**RUN, **between}, slices=None)).expected(user(SMALL, SMALL))
+        assert expected.tokens == [("placeholder", 4)] * 2
+    two = Conversation([Message("user", [SMALL, SMALL]), Message("user", [SMALL])])
+    parted = Oracle(contract(images=RUN, slices=None, template={"user": ["", "\n"]})).expected(two)
+    assert parted.tokens == [("placeholder", 8), ("placeholder", 4)]
+    assert texts(parted) == ["", "\n", "\n"]
+    assert (parted.order, parted.owners, parted.messages) == ([0, 1, 2], [0, 2], [0, 1])
+    empty = Oracle(contract(images=RUN, slices=None)).expected(user(SMALL, Text(""), SMALL, Text("a")))
+    assert (empty.tokens, texts(empty)) == ([("placeholder", 8)], ["", "a"])
+
+
+def test_slots_from_features_without_any():
+    oracle = Oracle(contract(images={**RUN, "slots": "from_features"}, slices=None))
+    assert oracle.expected(user(SMALL)).tokens == [("placeholder", 0)]
+    assert oracle.expected(user(SMALL, Text("a")), [(1, 3)]).tokens == [("placeholder", 0)]
+
+
 def test_runs_that_touch_are_one():
     oracle = Oracle(contract(images=RUN, slices=None))
     assert oracle.expected(user(SMALL, SMALL)).tokens == [("placeholder", 8)]
@@ -64,47 +132,60 @@ def test_slots_from_features():
     ]
 
 
+REORDERINGS = """
+from image_spans.conversation import Conversation, Message
+
+def backwards(conversation):
+    return Conversation([Message(m.role, m.parts[::-1]) for m in reversed(conversation.messages)])
+
+def fewer(conversation):
+    return Conversation(conversation.messages[:1])
+"""
+
+
 @pytest.mark.parametrize(
-    ("order", "gaps", "owners"),
+    ("order", "gaps", "owners", "messages"),
     [
-        ("as_given", ["a", "b", "cd", ""], [0, 1, 2]),
-        ("first_in_message", ["", "ab", "", "cd"], [0, 1, 2]),
-        ("first_in_conversation", ["", "", "", "abcd"], [0, 1, 2]),
-        ("reorderings:backwards", ["", "dcb", "a", ""], [2, 1, 0]),
+        ("as_given", ["a", "b", "cd", ""], [0, 1, 2], [0, 1, 1]),
+        ("first_in_message", ["", "ab", "", "cd"], [0, 1, 2], [0, 1, 1]),
+        ("first_in_conversation", ["", "", "", "abcd"], [0, 1, 2], [0, 0, 0]),
+        ("reorderings_of_this_test:backwards", ["", "cd", "b", "a"], [2, 1, 0], [0, 0, 1]),
     ],
 )
-def test_orders(order, gaps, owners, tmp_path):
-    (tmp_path / "reorderings.py").write_text(
-        "from image_spans.conversation import Conversation, Message\n"
-        "def backwards(c):\n"
-        "    parts = [p for m in c.messages for p in m.parts][::-1]\n"
-        "    return Conversation([Message('user', parts), Message('user', [])])\n"
+def test_orders(order, gaps, owners, messages, tmp_path):
+    (tmp_path / "reorderings_of_this_test.py").write_text(REORDERINGS)
+    oracle = Oracle(contract(images={**IMAGES, "order": order}, slices=None).locate(tmp_path))
+    expected = oracle.expected(
+        Conversation([Message("user", [Text("a"), SMALL, Text("b")]), Message("user", [SMALL, Text("cd"), SMALL])])
     )
-    images = {"open": "<image>", "close": "</image>", "placeholder": "<pad>", "slots": 4, "order": order}
+    assert expected.tokens == IMAGE * 3
+    assert expected.order == owners
+    assert expected.owners == [owner for owner in owners for _ in range(3)]
+    assert expected.messages == [message for message in messages for _ in range(3)]
+    assert [text for gap, text in enumerate(texts(expected)) if not expected.inside_block(gap)] == gaps
+
+
+def test_orders_keep_equal_images_apart(tmp_path):
+    """Which image is which is told by the object, not by its size."""
+    (tmp_path / "reorderings_of_this_test.py").write_text(REORDERINGS)
+    images = {**IMAGES, "order": "reorderings_of_this_test:backwards", "number": {"open": "<n>", "close": "</n>"}}
     oracle = Oracle(contract(images=images, slices=None).locate(tmp_path))
-    conversation = Conversation(
-        [
-            Message("user", [Text("a"), SMALL, Text("b")]),
-            Message(
-                "user", [SMALL, Text("c"), Text("d"), SMALL] if order.startswith("re") else [SMALL, Text("cd"), SMALL]
-            ),
-        ]
-    )
-    if order.startswith("re"):
-        expected = oracle.expected(conversation)
-        assert [
-            owner for owner, token in zip(expected.owners, expected.tokens, strict=True) if token[0] == "placeholder"
-        ] == [
-            2,
-            1,
-            0,
-        ]
-        return
-    expected = oracle.expected(conversation)
-    spans = [owner for owner, token in zip(expected.owners, expected.tokens, strict=True) if token[0] == "placeholder"]
-    assert spans == owners
-    outer = [text for gap, text in enumerate(texts(expected)) if not expected.inside_block(gap)]
-    assert outer == gaps
+    expected = oracle.expected(user(SMALL, Text("a"), SMALL, Text("a"), SMALL))
+    assert expected.order == [2, 1, 0]
+    assert [text for text in texts(expected) if text] == ["2", "a", "1", "a", "0"]
+
+
+def test_an_order_of_ones_own_keeps_the_messages(tmp_path):
+    (tmp_path / "reorderings_of_this_test.py").write_text(REORDERINGS)
+    images = {**IMAGES, "order": "reorderings_of_this_test:fewer"}
+    with pytest.raises(ValueError, match="zip"):
+        Oracle(contract(images=images).locate(tmp_path)).expected(Conversation([Message("user", [Text("a")])] * 2))
+
+
+def test_no_messages_in_any_order():
+    for order in ("as_given", "first_in_message", "first_in_conversation"):
+        expected = Oracle(contract(images={**IMAGES, "order": order})).expected(Conversation([]))
+        assert (expected.tokens, expected.gaps, expected.order) == ([], [[]], [])
 
 
 def test_template_begin_and_end():
@@ -123,7 +204,65 @@ def test_typed_markers_are_tokens_only_when_interpreted():
     assert texts(expected) == ["x", "y", ""]
 
 
+def test_interpreted_markers():
+    """The longest of those that begin first; each spelling by its own policy; never part of an image."""
+    images = {**IMAGES, "open": "<im>", "close": "<im>>"}
+    typed = user(Text("<im>>b<im>c"), SMALL, Text("<im>"))
+    expected = Oracle(contract(images=images, slices=None, literals="interpret")).expected(typed)
+    shown = " ".join(f"{role} x{count}" for role, count in expected.tokens)
+    assert shown == "image_close x1 image_open x1 image_open x1 placeholder x4 image_close x1 image_open x1"
+    assert expected.owners == [None, None, 0, 0, 0, None]
+    assert texts(expected) == ["", "b", "c", "", "", "", ""]
+    assert [gap for gap in range(7) if expected.inside_block(gap)] == [3, 4]
+    per = {"policy": "interpret", "per": {"<im>": "plain"}}
+    expected = Oracle(contract(images=images, slices=None, literals=per)).expected(user(Text("a<im>b<im>>")))
+    assert expected.tokens == [("image_close", 1)]
+    assert texts(expected) == ["a<im>b", ""]
+
+
+def test_a_typed_placeholder_joins_the_run_that_it_touches():
+    oracle = Oracle(contract(images=RUN, slices=None, literals="interpret"))
+    assert oracle.expected(user(Text("a<pad>"), SMALL, Text("<pad><pad>b"))).tokens == [("placeholder", 7)]
+    assert oracle.expected(user(SMALL, Text("b<pad>"))).tokens == [("placeholder", 4), ("placeholder", 1)]
+
+
 ROLES = {1: "image_open", 2: "image_close", 3: "placeholder"}
+
+
+@st.composite
+def assembled(draw):
+    """Tokens with text between them, as they come out of a pipeline; two runs of placeholders never touch."""
+    text = st.lists(st.sampled_from([0, 50, 51]), max_size=3)
+    tokens, gaps = [], [draw(text)]
+    for role in draw(st.lists(st.sampled_from(["image_open", "image_close", "placeholder"]), max_size=8)):
+        touches = role == "placeholder" and tokens and tokens[-1][0] == role and not gaps[-1]
+        tokens.append(("image_open", 1) if touches else (role, draw(st.integers(1, 9)) if role == "placeholder" else 1))
+        gaps.append(draw(text))
+    return tokens, gaps
+
+
+@given(assembled(), st.sampled_from([0, None, 99]))
+def test_scan_gives_back_what_was_put_together(given, bos):
+    tokens, gaps = given
+    by_role = {role: token_id for token_id, role in ROLES.items()}
+    ids, starts = list(gaps[0]), []
+    for (role, count), gap in zip(tokens, gaps[1:], strict=True):
+        starts.append(len(ids))
+        ids += [by_role[role]] * count + gap
+    found = scan(ids, ROLES, bos)
+    assert found.tokens == tokens
+    assert found.starts == starts
+    assert found.ends == [start + count for start, (_, count) in zip(starts, tokens, strict=True)]
+    assert [list(found.gap(index)) for index in range(len(gaps))] == [[i for i in gap if i != bos] for gap in gaps]
+    assert found.bos == [index for index, token_id in enumerate(ids) if token_id == bos]
+    assert found.runs == [
+        (start, start + count) for start, (role, count) in zip(starts, tokens, strict=True) if role == "placeholder"
+    ]
+
+
+def test_an_id_that_is_both_bos_and_marker_is_structure():
+    found = scan([1, 50], ROLES, 1)
+    assert (found.tokens, found.bos) == ([("image_open", 1)], [])
 
 
 @given(st.lists(st.sampled_from([0, 1, 2, 3, 3, 3, 50, 51])))
@@ -151,6 +290,43 @@ def test_runs_of_different_length():
         ("image_open", 1),
         ("placeholder", 1),
     ]
+
+
+@pytest.mark.parametrize(
+    ("roles", "at"),
+    [
+        (["image_open", "image_close", "image_close", "image_open"], 2),  # equal counts, in the wrong order
+        (["image_close", "image_open", "image_open", "image_close"], 0),
+        (["image_open", "placeholder", "image_open"], 2),
+        (["placeholder", "image_open", "placeholder"], 3),
+        (["slice_open", "image_close"], 1),
+        (["slice_open", "slice_open", "slice_close", "slice_close"], 1),
+        (["slice_open", "image_open", "slice_open"], 2),
+    ],
+)
+def test_imbalance_says_where(roles, at):
+    assert imbalance([(role, 1) for role in roles], PAIRS).token == at
+
+
+def test_nesting_is_allowed_where_the_grammar_says_so():
+    nested = [(role, 1) for role in ("slice_open", "image_open", "image_close", "slice_close")]
+    assert imbalance(nested, PAIRS) is None
+    flat = (Pair("image", "image_open", "image_close"), PAIRS[1])
+    assert imbalance(nested, flat).text == "an image opens inside a slice span"
+    assert imbalance(nested, ()) is None
+
+
+@given(st.lists(st.sampled_from(["image_open", "image_close", "slice_open", "slice_close", "x"]), max_size=8))
+def test_what_is_balanced_has_equal_counts(roles):
+    if imbalance([(role, 1) for role in roles], PAIRS) is None:
+        for kind in ("image", "slice"):
+            depth = 0
+            for role in roles:
+                depth += (role == f"{kind}_open") - (role == f"{kind}_close")
+                assert depth in (0, 1)
+            assert depth == 0
+    else:
+        assert set(roles) - {"x"}
 
 
 @pytest.mark.parametrize(

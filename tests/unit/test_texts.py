@@ -155,6 +155,7 @@ def test_special_tokens_are_compared_by_id():
     assert not judge.survives(ids_of("ab"), pieces("a", ["</s>"], "b"))
     assert not judge.survives(ids_of("a##b"), pieces("a", ["</s>"], "b"))
     assert not judge.survives(ids_of("ab#"), pieces("a", ["</s>"], "b"))
+    assert not judge.survives((*ids_of("a"), 5, *ids_of("b")), pieces("a", ["</s>"], "b"))  # another special token
     assert not judge.survives(ids_of("#ab"), pieces("a", ["</s>"], "b"))
     assert not judge.survives(ids_of("a#b"), pieces("ab"))
 
@@ -204,6 +205,20 @@ def test_a_tokenizer_without_special_tokens():
 )
 def test_what_the_tokenizer_loses_anyway(given, wanted, holds):
     assert texts(Lossy(), **EXACT).survives(ids_of(given), pieces(*wanted)) is holds
+
+
+def test_ids_of_the_whole_are_right_whatever_they_decode_to():
+    """Where decoding a stretch depends on what stands around it, equal ids are enough."""
+
+    class Moody(ToyTokenizer):
+        def decode(self, ids):
+            return super().decode(ids) if len(ids) == 1 else "..."
+
+    judge = texts(Moody(), **EXACT)
+    assert judge.survives(ids_of("ab"), pieces("ab"))
+    assert judge.survives(ids_of("ab"), pieces("a", "b"))
+    assert judge.survives(ids_of("xy"), pieces("ab"))  # nothing can be told apart here
+    assert not judge.survives(ids_of("x"), pieces("ab"))
 
 
 def test_unk_in_order():
