@@ -18,7 +18,17 @@ from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any, TypeAlias
 
 import platformdirs
-from pydantic import BeforeValidator, Discriminator, Field, StrictStr, Tag, field_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StrictStr,
+    Tag,
+    ValidationError,
+    field_validator,
+    validate_call,
+)
 from pydantic_core import PydanticCustomError
 
 from image_spans import discovery
@@ -223,7 +233,13 @@ class TrainedSource(_Source):
             if option not in known:
                 raise ConfigError(f"the recipe {self.trained} has no option {option!r}{nearest(option, known)}")
         try:
-            return recipe(**self.options)
+            # Strict: a token where a list of tokens is meant would be taken for a list of its characters.
+            return validate_call(config=ConfigDict(strict=True))(recipe)(**self.options)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            text = f"training {self.trained} with {self.options} failed: {where}: {first['msg']}"
+            raise ConfigError(text) from error
         except (TypeError, ValueError, RuntimeError, OSError) as error:
             raise ConfigError(f"training {self.trained} with {self.options} failed: {error}") from error
 

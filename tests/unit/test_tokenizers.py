@@ -245,6 +245,28 @@ def test_added_tokens_of_a_bare_json(tmp_path):
         load(spec(**given), tmp_path)
     with pytest.raises(ConfigError, match=r"there is no 'none.json'"):
         load(spec(**{**given, "added_tokens": "none.json"}), tmp_path)
+    for text in ("[]", "{}", '{"added_tokens": [1]}', "no JSON"):
+        (tmp_path / "added.json").write_text(text)
+        with pytest.raises(ConfigError, match=r"added.json does not list added_tokens with id, content and special"):
+            load(spec(**given), tmp_path)
+    for other in ({"class": "PreTrainedTokenizerFast"}, {"source": {"path": "."}}):
+        with pytest.raises(ConfigError, match=r"added_tokens completes a tokenizer.json that is loaded without class"):
+            load(spec(**{**given, **other}), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["bos", "eos"])
+def test_an_end_that_is_asked_for_and_has_no_token(name, tmp_path):
+    byte_bpe.train().backend_tokenizer.save(str(tmp_path / "tokenizer.json"))
+    given = {"backend": "transformers", "source": {"path": "tokenizer.json"}}
+    with pytest.raises(ConfigError, match=rf"add_{name}_token, but no token has the name {name}"):
+        load(spec(**given, options={f"add_{name}_token": True}), tmp_path)
+    assert load(spec(**given, options={f"add_{name}_token": False}), tmp_path).encode("") == []
+
+
+def test_a_model_file_needs_a_class(tmp_path):
+    (tmp_path / "x.model").write_bytes(sentencepiece.train().serialized_model_proto())
+    with pytest.raises(ConfigError, match=r"class is missing: the class decides how x.model encodes"):
+        load(spec(backend="transformers", source={"path": "x.model"}), tmp_path)
 
 
 @pytest.fixture(
@@ -359,6 +381,18 @@ def test_factory_and_processor(tmp_path):
     assert made.encode_text("hello")
 
 
+def test_a_factory_that_raises(tmp_path):
+    (tmp_path / "raising_factory.py").write_text(
+        "from image_spans.errors import Unavailable\n"
+        "def fault(): raise RuntimeError('boom')\n"
+        "def absent(): raise Unavailable('not here')\n"
+    )
+    with pytest.raises(ConfigError, match=r"the factory raising_factory:fault raised RuntimeError: boom"):
+        load(spec(factory="raising_factory:fault"), tmp_path)
+    with pytest.raises(Unavailable, match=r"^not here$"):
+        load(spec(factory="raising_factory:absent"), tmp_path)
+
+
 def test_a_wrapper_that_holds_a_tokenizer_is_one_itself(tmp_path):
     (tmp_path / "wrapping_factory.py").write_text(
         "from image_spans.tokenizers import adapt\n"
@@ -390,6 +424,19 @@ def test_a_wrapper_that_holds_a_tokenizer_is_one_itself(tmp_path):
             "a trained tokenizer takes no options; its options stand beside trained",
         ),
         ({"backend": "tiktoken", "source": {"trained": "tiktoken"}, "pattern": "x"}, "takes no pattern"),
+        (
+            {"backend": "tiktoken", "source": {"path": "x"}, "class": "X", "added_tokens": "y", "options": {"z": 1}},
+            "the backend tiktoken takes no class and added_tokens and options",
+        ),
+        (
+            {"backend": "sentencepiece", "source": {"path": "x"}, "class": "X", "pattern": "y"},
+            "the backend sentencepiece takes no class and pattern",
+        ),
+        (
+            {"backend": "sentencepiece", "source": {"path": "x"}, "trust_remote_code": True},
+            "the backend sentencepiece takes no trust_remote_code",
+        ),
+        ({"backend": "transformers", "source": {"path": "x"}, "pattern": "y"}, "transformers takes no pattern"),
         ({"backend": "tiktokn", "source": {"trained": "tiktoken"}}, "unknown backend 'tiktokn'; did you mean"),
         ({"source": {"trained": "tiktoken"}}, "backend is missing (or factory: module:function)"),
         ({"backend": "tiktoken"}, "source is missing (or factory: module:function)"),

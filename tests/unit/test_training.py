@@ -105,6 +105,14 @@ def test_bos_that_the_native_call_adds() -> None:
     assert named.named_ids()["eos"] not in named.encode("hello")
 
 
+def test_normalization() -> None:
+    plain, changed = adapt(sentencepiece.train()), adapt(sentencepiece.train(normalization="nmt_nfkc"))
+    assert changed.decode(changed.encode_text("\uff41")) == "a"
+    assert plain.decode(plain.encode_text("\uff41")) == "\uff41"
+    assert observe(changed, {}).normalises
+    assert not observe(plain, {}).normalises
+
+
 def test_no_bos_at_all() -> None:
     tokenizer = adapt(sentencepiece.train(bos=False))
     assert tokenizer.native.bos_id() == -1
@@ -140,6 +148,10 @@ def test_sizes_of_vocabularies() -> None:
         (("sentencepiece", {"kind": "word2vec"}), "training sentencepiece with {'kind': 'word2vec'} failed"),
         (("sentencepiece", {"vocab": 1}), "training sentencepiece with {'vocab': 1} failed"),
         (("byte_bpe", {"vocab": "many"}), "training byte_bpe with {'vocab': 'many'} failed"),
+        (("byte_bpe", {"special_tokens": "<image>"}), "failed: special_tokens: "),
+        (("sentencepiece", {"control": "<image>"}), "failed: control: "),
+        (("sentencepiece", {"kind": "word"}), "failed: kind: Input should be 'bpe', 'unigram' or 'char'"),
+        (("sentencepiece", {"bos": 1}), "failed: bos: "),
         (("tiktoken", {"special_tokens": 5}), "training tiktoken with {'special_tokens': 5} failed"),
     ],
 )

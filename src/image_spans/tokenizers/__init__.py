@@ -1,7 +1,8 @@
 """One adapter per tokenizer library, imported only when a subject asks for it.
 
 An adapter is a module here with ``load(spec, folder)``, ``finish(native, spec)`` (adds the spec's tokens and names),
-``NATIVE`` (the names of the library's classes) and ``adapt(native)``; its name is what the YAML calls ``backend``.
+``NATIVE`` (the names of the library's classes), ``KEYS`` (the optional keys of a spec that it reads) and
+``adapt(native)``; its name is what the YAML calls ``backend``.
 """
 
 from __future__ import annotations
@@ -89,9 +90,13 @@ class TokenizerSpec(Model):
         elif isinstance(self.source, TrainedSource):
             without = "a trained tokenizer takes no {keys}; its options stand beside trained"
         else:
-            return
+            assert self.backend is not None
+            read = discovery.load(__name__, self.backend, "backend").KEYS
+            without = f"the backend {self.backend} takes no {{keys}}"
+            keys = tuple(key for key in (*keys, "trust_remote_code") if key not in read)
         given = [key.rstrip("_") for key in keys if getattr(self, key)]
-        if not self.factory and set(self.options) <= {"user_defined"} and "options" in given:
+        trained = isinstance(self.source, TrainedSource)
+        if trained and set(self.options) <= {"user_defined"} and "options" in given:
             given.remove("options")
         if given:
             raise PydanticCustomError("ignored", without, {"keys": " and ".join(given)})
@@ -109,7 +114,13 @@ def load(spec: TokenizerSpec, folder: Path) -> Tokenizer:
         ConfigError: the tokenizer does not load, or loads empty.
     """
     if spec.factory is not None:
-        made = discovery.resolve(spec.factory, folder)()
+        factory = discovery.resolve(spec.factory, folder)
+        try:
+            made = factory()
+        except (ConfigError, Unavailable):
+            raise
+        except Exception as error:  # it is the user's
+            raise ConfigError(f"the factory {spec.factory} raised {type(error).__name__}: {error}") from error
         if hasattr(made, "tokenizer") and _lacking(made) and _adapter(made) is None:
             tokenizer = adapt(made.tokenizer)
             tokenizer.native = made  # a processor: the pipeline gets it whole

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from image_spans.tokenizers import TokenizerSpec
 
 NATIVE = {"sentencepiece.SentencePieceProcessor"}
+KEYS = {"options"}
 
 
 class SentencePieceTokenizer:

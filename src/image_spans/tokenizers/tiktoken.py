@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from image_spans.tokenizers import TokenizerSpec
 
 NATIVE = {"tiktoken.Encoding"}
+KEYS = {"pattern"}
 _NAMES = {
     "bos": ("<|begin_of_text|>", "<s>", "<bos>"),
     "eos": ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>"),

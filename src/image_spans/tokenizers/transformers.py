@@ -50,6 +50,7 @@ def _quiet(transformers: Any) -> Iterator[None]:
 
 
 NATIVE = {"transformers.PreTrainedTokenizerFast", "transformers.TokenizersBackend"}
+KEYS = {"class_", "added_tokens", "options", "trust_remote_code"}
 _NAMES = ("bos", "eos", "unk", "pad")
 _ENDS = ("bos", "eos")
 
@@ -125,10 +126,16 @@ def load(spec: TokenizerSpec, folder: Path) -> Tokenizer:
     transformers = library()
     assert spec.source is not None
     path = spec.source.locate(folder)
+    bare = spec.class_ is None and path.is_file() and path.suffix == ".json"
+    if spec.added_tokens is not None and not bare:
+        raise ConfigError("added_tokens completes a tokenizer.json that is loaded without class; nothing else reads it")
+    if spec.class_ is None and path.is_file() and not bare:
+        # AutoTokenizer would guess, and not alike in every release: the same file then encodes otherwise.
+        raise ConfigError(f"class is missing: the class decides how {path.name} encodes (such as LlamaTokenizer)")
     keywords: dict[str, Any] = {f"{name}_token": token for name, token in spec.special_tokens.items()} | spec.options
     try:
         with _quiet(transformers):
-            if spec.class_ is None and path.is_file() and path.suffix == ".json":
+            if bare:
                 if spec.added_tokens is not None:
                     added = spec.source.neighbour(folder, spec.added_tokens)
                     native = transformers.PreTrainedTokenizerFast(tokenizer_object=_completed(path, added), **keywords)
@@ -159,7 +166,16 @@ def finish(native: Any, spec: TokenizerSpec) -> Tokenizer:
 
 
 def _add_ends(native: Any, options: Mapping[str, Any]) -> None:
-    """Have the native call add BOS and EOS where that was asked for; before 5.0 most classes ignore it."""
+    """Have the native call add BOS and EOS where that was asked for; before 5.0 most classes ignore it.
+
+    Raises:
+        ConfigError: there is no such token, and the library would add nothing without a word.
+    """
+    for name in _ENDS:
+        if options.get(f"add_{name}_token") and getattr(native, f"{name}_token") is None:
+            raise ConfigError(
+                f"options: add_{name}_token, but no token has the name {name}; special_tokens gives it one"
+            )
     asked = options.keys() & {"add_bos_token", "add_eos_token"}
     if not asked or hasattr(native, "update_post_processor"):
         return
@@ -207,12 +223,16 @@ def _completed(path: Path, added: Path) -> Any:
     from tokenizers import Tokenizer as Backend
 
     vocabulary = json.loads(path.read_text(encoding="utf-8"))
-    tokens = json.loads(added.read_text(encoding="utf-8"))["added_tokens"]
     plain = {"normalized": False, "lstrip": False, "rstrip": False, "single_word": False}
-    vocabulary["added_tokens"] = [
-        {"id": token["id"], "content": token["content"], "special": token["special"], **plain}
-        for token in sorted(tokens, key=lambda token: token["id"])
-    ]
+    try:
+        tokens = json.loads(added.read_text(encoding="utf-8"))["added_tokens"]
+        vocabulary["added_tokens"] = [
+            {"id": token["id"], "content": token["content"], "special": token["special"], **plain}
+            for token in sorted(tokens, key=lambda token: token["id"])
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        text = f"{added.name} does not list added_tokens with id, content and special: {type(error).__name__}: {error}"
+        raise ConfigError(text) from error
     backend = Backend.from_str(json.dumps(vocabulary))
     for token in tokens:
         if backend.token_to_id(token["content"]) != token["id"]:

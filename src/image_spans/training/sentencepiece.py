@@ -19,6 +19,7 @@ def train(
     control: Sequence[str] = (),
     user_defined: Sequence[str] = (),
     add_bos: bool = False,
+    normalization: Literal["identity", "nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf"] = "identity",
 ) -> Any:
     """A ``SentencePieceProcessor``.
 
@@ -27,10 +28,11 @@ def train(
         vocab: size of the vocabulary.
         bos: whether the vocabulary has BOS and EOS at all (``bos_id`` is -1 without).
         dummy_prefix: whether a blank is put in front of every text.
-        byte_fallback: whether unknown characters become bytes instead of unk.
+        byte_fallback: whether unknown characters become bytes instead of unk (never under ``char``).
         control: tokens that are never read from text.
         user_defined: tokens that are always read from text.
         add_bos: whether the native call adds BOS.
+        normalization: the rule by which text is changed first; under ``nmt_nfkc`` full-width letters become plain.
     """
     import sentencepiece
 
@@ -44,7 +46,7 @@ def train(
         character_coverage=1.0,
         byte_fallback=byte_fallback and kind != "char",
         add_dummy_prefix=dummy_prefix,
-        normalization_rule_name="identity",
+        normalization_rule_name=normalization,
         remove_extra_whitespaces=False,
         unk_id=0,
         bos_id=1 if bos else -1,
