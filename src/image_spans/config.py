@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BeforeValidator, Field, StrictStr, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from image_spans import discovery, pipelines, slicing, tokenizers
+from image_spans import discovery, grammars, pipelines, slicing, tokenizers
 from image_spans.contract import ORDERS, Contract, Model, Options
 from image_spans.conversation import Conversation
 from image_spans.errors import ConfigError, nearest
@@ -290,6 +290,27 @@ def _try_rule(contract: Contract) -> None:
         raise ConfigError(text) from error
     if not isinstance(layout, slicing.Layout):
         raise ConfigError(f"the rule {name} returned {found(layout)}, not an image_spans.slicing.Layout")
+    _try_grammar(contract, layout)
+
+
+def _try_grammar(contract: Contract, layout: slicing.Layout) -> None:
+    """Ask the grammar for the same image: what it writes must be elements, and its roles declared."""
+    name = contract.images.grammar
+    grammar = grammars.grammar(name, contract.folder)
+    try:
+        elements = list(grammar.write(layout, contract, 0))
+    except Exception as error:  # the grammar may be the user's
+        text = f"the grammar {name} raised {type(error).__name__} for an image of 1000x700: {error}"
+        raise ConfigError(text) from error
+    for element in elements:
+        if not isinstance(element, (grammars.Marker, grammars.Fixed, grammars.Slots)):
+            raise ConfigError(f"the grammar {name} wrote {found(element)}, not a Marker, Fixed or Slots")
+        if isinstance(element, grammars.Marker) and element.role not in contract.markers:
+            hint = nearest(element.role, contract.markers)
+            raise ConfigError(
+                f"the grammar {name} wrote the role {element.role!r}, which no key declares{hint}; "
+                "contract.images.markers names roles of one's own"
+            )
 
 
 class _Call(NamedTuple):

@@ -130,6 +130,10 @@ class Images(Model):
     placeholder: StrictStr = Field(min_length=1)
     slots: Annotated[StrictInt, Field(ge=1)] | StrictStr
     options: Options = {}
+    row_break: Annotated[StrictStr, Field(min_length=1)] | None = None
+    """The token between two rows of placeholders, under the grammar ``rows``."""
+    markers: dict[StrictStr, Annotated[StrictStr, Field(min_length=1)]] = {}
+    """Role to token: what a grammar of one's own writes besides open and close."""
     order: StrictStr = "as_given"
     number: Numbering | None = None
     before: StrictStr = ""
@@ -138,7 +142,19 @@ class Images(Model):
     @field_validator("grammar")
     @classmethod
     def _known_grammar(cls, name: str) -> str:
-        return _known(lambda: grammars.grammar(name), name)
+        return name if is_reference(name) else _known(lambda: grammars.grammar(name), name)
+
+    @field_validator("markers")
+    @classmethod
+    def _free_roles(cls, markers: dict[str, str]) -> dict[str, str]:
+        for role in markers:
+            if role in _BUILT_IN_ROLES:
+                raise PydanticCustomError("role", "{role} is a role of its own; choose another name", {"role": role})
+            if not role.isidentifier():
+                raise PydanticCustomError(
+                    "role", "{role} cannot name a role; expected a name such as tile_break", {"role": repr(role)}
+                )
+        return markers
 
     @field_validator("slots")
     @classmethod
@@ -157,13 +173,26 @@ class Images(Model):
         return name
 
     @model_validator(mode="after")
-    def _brackets_fit_grammar(self) -> Images:
-        if self.grammar == "paired" and not (self.open and self.close):
-            raise PydanticCustomError("brackets", "the grammar paired needs open and close", {})
-        if self.grammar == "run" and (self.open or self.close or self.number):
+    def _keys_fit_grammar(self) -> Images:
+        if is_reference(self.grammar):
+            return self._options_fit_slots()
+        needed, taken = _KEYS_OF_GRAMMARS.get(self.grammar, ((), ()))
+        keys = ("open", "close", "number", "row_break", "markers")
+        missing = [key for key in needed if not getattr(self, key)]
+        if missing:
             raise PydanticCustomError(
-                "brackets", "the grammar run has no open, close or number; with them it is paired", {}
+                "grammar", "the grammar {name} needs {keys}", {"name": self.grammar, "keys": " and ".join(needed)}
             )
+        foreign = [key for key in keys if getattr(self, key) and key not in (*needed, *taken)]
+        if foreign:
+            raise PydanticCustomError(
+                "grammar",
+                "the grammar {name} has no {keys}",
+                {"name": self.grammar, "keys": " and ".join(foreign)},
+            )
+        return self._options_fit_slots()
+
+    def _options_fit_slots(self) -> Images:
         if self.options and (isinstance(self.slots, int) or self.slots == "from_features"):
             raise PydanticCustomError(
                 "options", "options belong to a rule named by slots, but slots is {slots}", {"slots": self.slots}
@@ -172,17 +201,68 @@ class Images(Model):
 
 
 ORDERS = ("as_given", "first_in_message", "first_in_conversation")
+_KEYS_OF_GRAMMARS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "paired": (("open", "close"), ("number",)),
+    "rows": (("row_break", "close"), ()),
+    "run": ((), ()),
+}
+"""Grammar to the keys of ``images`` that it needs and those that it takes besides."""
+_BUILT_IN_ROLES = frozenset(f"{kind}_{side}" for kind in ("image", "slice", "number") for side in ("open", "close")) | {
+    "placeholder",
+    "row_break",
+    "tile_break",
+    "overview_open",
+}
 
 
 class Slices(Model):
-    """How the slices of a large image are written, and the rule that says how many."""
+    """How the slices of a large image are written, and the rule that says how many.
 
-    grammar: Literal["flat", "nested"] = "flat"
-    open: Tokens = Field(min_length=1)
-    close: Tokens = Field(min_length=1)
-    row_break: StrictStr = "\n"
+    ``flat``: ``open slots close`` for each, after the image's own span; ``nested``: one ``open .. close`` round
+    image spans; ``same_span``: all inside the image's span, its overview ``first`` or ``last``.
+    """
+
+    grammar: Literal["flat", "nested", "same_span"] = "flat"
+    open: Tokens = ()
+    close: Tokens = ()
+    row_break: StrictStr | None = None
+    """Between two rows of slices: text (a newline unless given); under ``same_span`` a token, or nothing."""
+    tile_break: Annotated[StrictStr, Field(min_length=1)] | None = None
+    """Under ``same_span``: the token between two slices of a row."""
+    overview: Literal["first", "last"] = "first"
+    """Under ``same_span``: where the overview stands."""
+    overview_open: Annotated[StrictStr, Field(min_length=1)] | None = None
+    """Under ``same_span``: the token in front of the overview."""
     rule: StrictStr
     options: Options = {}
+
+    @property
+    def row_text(self) -> str:
+        """The text between two rows, under ``flat`` and ``nested``."""
+        return "\n" if self.row_break is None else self.row_break
+
+    @model_validator(mode="after")
+    def _keys_fit_grammar(self) -> Slices:
+        brackets = ("open", "close")
+        inside = ("tile_break", "overview_open")
+        if self.grammar == "same_span":
+            foreign = [key for key in brackets if getattr(self, key)]
+            if self.row_break == "":
+                raise PydanticCustomError("slices", "under same_span row_break is a token; leave it out for none", {})
+        else:
+            missing = [key for key in brackets if not getattr(self, key)]
+            if missing:
+                raise PydanticCustomError("slices", "slices under {name} need open and close", {"name": self.grammar})
+            foreign = [key for key in inside if getattr(self, key)]
+            if self.overview == "last":
+                foreign.append("overview")
+        if foreign:
+            raise PydanticCustomError(
+                "slices",
+                "slices under {name} have no {keys}",
+                {"name": self.grammar, "keys": " and ".join(foreign)},
+            )
+        return self
 
     @field_validator("rule")
     @classmethod
@@ -260,6 +340,12 @@ class Contract(Model):
                 for role, tokens in ((f"{kind}_open", brackets.open), (f"{kind}_close", brackets.close)):
                     for marker, token in zip(grammars.markers(role, len(tokens)), tokens, strict=True):
                         found[marker.role] = token
+        found |= self.images.markers
+        if self.images.row_break is not None:
+            found["row_break"] = self.images.row_break
+        if self.slices is not None and self.slices.grammar == "same_span":
+            inside = ("tile_break", "row_break", "overview_open")
+            found |= {role: token for role in inside if (token := getattr(self.slices, role)) is not None}
         if self.images.number is not None:
             found["number_open"] = self.images.number.open
             found["number_close"] = self.images.number.close

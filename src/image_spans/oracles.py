@@ -193,7 +193,7 @@ class Oracle:
 
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
-        self._grammar = grammar(contract.images.grammar)
+        self._grammar = grammar(contract.images.grammar, contract.folder)
         self._blocks: dict[tuple[int, int, int, int], Sequence[Element]] = {}
         self.pairs: tuple[Pair, ...] = tuple(self._grammar.pairs(contract))
         self._interpreted = {

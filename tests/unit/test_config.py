@@ -310,7 +310,7 @@ BAD_FILES = {
     ),
     "empty list": (
         changed("      literals: plain\n", "      slices: {open: [], close: x, rule: minicpm}\n"),
-        f"{FILE}:15: {TOY}.contract.slices.open: expected at least 1 entry, found none",
+        f"{FILE}:15: {TOY}.contract.slices: slices under flat need open and close",
     ),
     "text for a list": (
         changed("[image_bounds]", "image_bounds"),

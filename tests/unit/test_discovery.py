@@ -8,7 +8,7 @@ from image_spans.errors import ConfigError, nearest
 
 
 def test_names_are_modules():
-    assert discovery.names("image_spans.slicing") == ["fixed", "minicpm"]
+    assert discovery.names("image_spans.slicing") == ["fixed", "internvl", "llama4", "minicpm", "pixtral"]
     assert "_prompt" not in discovery.names("image_spans.pipelines")
 
 

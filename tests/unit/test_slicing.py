@@ -157,7 +157,7 @@ def test_a_rule_of_ones_own(tmp_path: Path) -> None:
     ("name", "said"),
     [
         ("minicmp", "unknown slice rule 'minicmp'; did you mean 'minicpm'? (or module:function)"),
-        ("", "unknown slice rule ''; known: fixed, minicpm (or module:function)"),
+        ("", "unknown slice rule ''; known: fixed, internvl, llama4, minicpm, pixtral (or module:function)"),
         ("no_such_module:layout", "there is no module 'no_such_module'"),
         ("no such:rule", "unknown slice rule 'no such:rule'"),
     ],

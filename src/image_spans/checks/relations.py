@@ -8,6 +8,7 @@ from image_spans.contract import Contract
 from image_spans.conversation import Conversation, Image, Message, Text, resized
 from image_spans.findings import first_difference
 from image_spans.oracles import Token
+from image_spans.slicing import Layout
 
 NEEDS = ["pipeline.encodes", "bos.placement", "spans.matched", "spans.expected", "spans.slots", "spans.order"]
 WITH_IMAGES = ("start", "middle", "end", "alone", "adjacent", "every_message")
@@ -19,7 +20,10 @@ def prefix(case: Case) -> Verdict:
     images = case.conversation.images
     if case.error is not None or not images or case.subject.contract.images.order == "first_in_conversation":
         return NOT_JUDGED
-    other = case.again(resized(case.conversation, [_another(image) for image in images]))
+    resizing = resized(case.conversation, [_another(case, image) for image in images])
+    if resizing == case.conversation:
+        return NOT_JUDGED
+    other = case.again(resizing)
     if blocker := failing(other, NEEDS):
         return NotJudged(blocker)
     if not case.found.starts or not other.found.starts:
@@ -36,9 +40,24 @@ def prefix(case: Case) -> Verdict:
     )
 
 
-def _another(image: Image) -> Image:
-    """A size of another layout under most rules."""
-    return Image(900, 900) if image.width * image.height <= 448 * 448 else Image(64, 64)
+_OTHER_SIZES = (Image(900, 900), Image(64, 64), Image(448, 448), Image(1, 1), Image(1920, 1080))
+
+
+def _another(case: Case, image: Image) -> Image:
+    """An image of another layout; the image itself where the rule refuses all that were tried, or has one layout."""
+    if case.subject.contract.images.slots == "from_features":
+        return _OTHER_SIZES[0] if image.width * image.height <= 448 * 448 else _OTHER_SIZES[1]
+    layout = _layout(case, image)
+    others = (other for other in _OTHER_SIZES if _layout(case, other) not in (None, layout))
+    return next(others, image)
+
+
+def _layout(case: Case, image: Image) -> Layout | None:
+    """The layout among as many images as the conversation has; None where the rule refuses the size."""
+    try:
+        return case.subject.contract.layout(image.width, image.height, len(case.conversation.images))
+    except ValueError:
+        return None
 
 
 def _one_layout(contract: Contract, returns: frozenset[str]) -> str | None:

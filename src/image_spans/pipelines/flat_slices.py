@@ -45,7 +45,7 @@ def encode(
                 span(images.open, layout.overview.slots, images.close)
             for index, row in enumerate(layout.grid if slices else ()):
                 assert slices is not None
-                prompt.fixed(slices.row_break if index else "")
+                prompt.fixed(slices.row_text if index else "")
                 for block in row:
                     span(slices.open, block.slots, slices.close)
             prompt.fixed(images.after)

@@ -46,7 +46,7 @@ def encode(
             if layout.sliced:
                 tokens(*slices.open)
                 for index, row in enumerate(layout.grid):
-                    prompt.fixed(slices.row_break if index else "")
+                    prompt.fixed(slices.row_text if index else "")
                     for block in row:
                         span(block.slots)
                 tokens(*slices.close)
