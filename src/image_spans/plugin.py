@@ -37,6 +37,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--spans-fetch", action="store_true", help="first fetch the tokenizers that are not there yet")
     group.addoption(
+        "--spans-timeout",
+        metavar="SECONDS",
+        help="how long one call of a pipeline may take (default: 60; 0: any time)",
+    )
+    group.addoption(
         "--spans-require-all", action="store_true", help="a subject that cannot be had is an error, not a skip"
     )
 
@@ -61,6 +66,12 @@ def pytest_configure(config: pytest.Config) -> None:
         for file in files:
             if (named or not _is_typed(config)) and not _is_inside_arguments(config, file):
                 config.args.append(str(file))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    session = config.stash.get(_STASH, None)
+    if session is not None:
+        session.foreign.close()
 
 
 def _is_typed(config: pytest.Config) -> bool:
@@ -111,7 +122,7 @@ def _has_subjects(path: Path) -> bool:
 def _refuse_options_without_file(config: pytest.Config) -> None:
     if _default_file(config) is not None:  # it is there, and the arguments leave it out
         return
-    for option in ("spans_checks", "spans_conversation", "spans_fetch", "spans_require_all"):
+    for option in ("spans_checks", "spans_conversation", "spans_fetch", "spans_timeout", "spans_require_all"):
         if config.getoption(option):
             name = "--" + option.replace("_", "-")
             raise pytest.UsageError(f"{name}: there is no {DEFAULT} here or in {config.rootpath}; see --spans-subjects")
