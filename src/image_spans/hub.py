@@ -94,18 +94,22 @@ def listing(repo: str, revision: str) -> list[str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without progress bars, and without the client's and the hub's advice; as it was afterwards."""
-    from huggingface_hub import utils
+    """Without progress bars, advice of client and hub, and telemetry; afterwards all is as it was."""
+    from huggingface_hub import constants, utils
 
     verbosity, bars = utils.logging.get_verbosity(), not utils.are_progress_bars_disabled()
+    telemetry = constants.HF_HUB_DISABLE_TELEMETRY
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         utils.logging.set_verbosity(utils.logging.CRITICAL)
+        # Else each request tells what else is installed, and the client first asks how to recognise who runs it.
+        constants.HF_HUB_DISABLE_TELEMETRY = True
         utils.disable_progress_bars()  # without effect where the user demands them: HF_HUB_DISABLE_PROGRESS_BARS=0
         try:
             yield
         finally:
             utils.logging.set_verbosity(verbosity)
+            constants.HF_HUB_DISABLE_TELEMETRY = telemetry
             if bars:
                 utils.enable_progress_bars()
 

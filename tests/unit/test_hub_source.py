@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from image_spans import config, hub
+from image_spans import config, hub, sources
 from image_spans.errors import ConfigError, Unavailable
 from image_spans.sources import HubSource, Source
 from image_spans.training import byte_bpe
@@ -46,6 +46,7 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Answers)
         self.repositories: dict[str, dict[str, bytes]] = {}
         self.asked: list[str] = []
+        self.agents: set[str] = set()
 
     @property
     def url(self) -> str:
@@ -58,6 +59,7 @@ class _Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.server.asked.append(f"{self.command} {path}")
+        self.server.agents.add(self.headers["User-Agent"])
         for repo, fault in FAULTS.items():
             if f"/{repo}/" in path:
                 return self._refuse(*fault)
@@ -240,6 +242,9 @@ def test_it_is_fetched_once_and_then_there_without_the_hub(place, server, monkey
     done = place.fetch()
     assert (done.returncode, done.stdout, done.stderr) == (0, "mine: fetched\n", "")
     files = {line.partition(f"/resolve/{COMMIT}/")[2] for line in server.asked} - {""}
+    assert all("/org/small/" in line for line in server.asked), "nothing else is asked for"
+    assert all(agent.split("; ")[-1].startswith("python/") for agent in server.agents), "nor told"
+    assert not (place.folder / "home").exists()
     assert set(ONCE) <= files
     wanted = {name for name in files if hub.matches(name, hub.PATTERNS) and not hub.matches(name, hub.WEIGHTS)}
     assert files == wanted, "neither weights nor the README nor other code"
@@ -362,6 +367,13 @@ def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
     assert source.missing(tmp_path) is not None
     with pytest.raises(Unavailable, match=r"cannot be written \(IMAGE_SPANS_CACHE moves it\)"):
         source.fetch()
+
+
+def test_what_another_process_has_put_there_stays(tmp_path):
+    made, home = tmp_path / "made", tmp_path / "home"
+    sources._put(made, home, lambda: True)  # the rename fails, but what it should bring is there
+    with pytest.raises(FileNotFoundError):
+        sources._put(made, home, lambda: False)
 
 
 @pytest.mark.parametrize("kept", ["", "{", "5", "null", '"x"'])
