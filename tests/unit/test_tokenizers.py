@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 from image_spans import config
 from image_spans.errors import ConfigError, Unavailable
 from image_spans.sources import PackageSource
-from image_spans.tokenizers import TokenizerSpec, adapt, load, observe
+from image_spans.tokenizers import TokenizerSpec, adapt, load, missing, observe
 from image_spans.training import byte_bpe, sentencepiece, tiktoken
 from support import ToyTokenizer
 
@@ -74,11 +75,23 @@ def raw_json():
     )
 
 
+NAMES = {"bos": "<s>", "eos": "</s>", "unk": "<unk>"}
+
+
+def pieces_backend(name, add=(), **options):
+    """SentencePieceBackend, or before 5.0 what stands for it."""
+    given = {"class": "SentencePieceBackend", "special_tokens": NAMES, "add_special_tokens": add, "options": options}
+    return load(spec(backend="transformers", source=shipped(name), **given), ROOT)
+
+
 FURTHER = {  # besides the default subjects
     "tokenizers DeepSeek V4": cache(raw_json),
     "mistral_common SPM v1": lambda: through("mistral_common", SPM_V1),
     "mistral_common SPM v7m1": lambda: through("mistral_common", SPM_V7M1),
     "mistral_common tekken": lambda: through("mistral_common", TEKKEN),
+    "SentencePieceBackend SPM v1": cache(lambda: pieces_backend(SPM_V1, MARKERS)),
+    "SentencePieceBackend SPM v7m1": cache(lambda: pieces_backend(SPM_V7M1, ["[IMG]"])),
+    "SentencePieceBackend without legacy": cache(lambda: pieces_backend(SPM_V7M1, legacy=False)),
 }
 
 
@@ -350,11 +363,127 @@ def test_what_the_kinds_do(trained, request):
 
 def test_adapt_takes_any_object_that_meets_the_protocol():
     toy = ToyTokenizer()
-    assert adapt(toy) is toy
+    tokenizer = adapt(toy)
+    assert (tokenizer.native, tokenizer.library) == (toy, "toy 1")
+    assert adapt(tokenizer) is tokenizer
+    ids = tokenizer.encode_markup("a<image>b")
+    assert ids == toy.encode_markup("a<image>b")
+    assert tokenizer.decode(ids) == "a<image>b"
+    assert [tokenizer.token_to_id(token) for token in ("<image>", "<no>")] == [1, None]
+    assert tokenizer.special_tokens() == toy.special_tokens()
+    assert tokenizer.named_ids() == toy.named_ids()
+    assert observe(tokenizer, ROLES) == observe(toy, ROLES)
     with pytest.raises(ConfigError, match=r"it lacks encode, encode_text, .*native, library"):
         adapt(object())
     toy.encode_markup = None  # present is enough: what it does shows when it is observed
-    assert adapt(toy) is toy
+    assert adapt(toy).native is toy
+
+
+@pytest.mark.parametrize("method", ["encode", "encode_text", "encode_markup"])
+@pytest.mark.parametrize(
+    ("came", "said"),
+    [
+        (None, "returned None, expected a list of ids"),
+        ("hello", "returned a str, expected a list of ids"),
+        (b"hello", "returned a bytes, expected a list of ids"),
+        (5, "returned an int, expected a list of ids"),
+        ({1: 2}, "returned a dict, expected a list of ids"),
+        ([1, 2.0], "returned a list with a float (2.0), expected a list of ids"),
+        ([[1, 2]], "returned a list with a list ([1, 2]), expected a list of ids"),
+        ([1, None], "returned a list with None, expected a list of ids"),
+        ([1, True], "returned a list with a bool (True), expected a list of ids"),
+        (["1"], "returned a list with a str ('1'), expected a list of ids"),
+        ([3, -1], "returned a list with the negative id -1, expected a list of ids"),
+        ("numpy.array([1.5])", "returned a ndarray with a float (1.5), expected a list of ids"),
+        ("numpy.array([[1]])", "returned a ndarray of 2 dimensions, expected a list of ids"),
+        ("numpy.array(1)", "returned a ndarray of 0 dimensions, expected a list of ids"),
+    ],
+)
+def test_ids_that_are_none(method, came, said):
+    if isinstance(came, str) and came.startswith("numpy."):
+        came = eval(came, {"numpy": pytest.importorskip("numpy")})
+    toy = ToyTokenizer()
+    setattr(toy, method, lambda text: came)
+    with pytest.raises(TypeError) as error:
+        getattr(adapt(toy), method)("hello")
+    assert str(error.value) == f"ToyTokenizer.{method}('hello') {said}"
+
+
+def test_ids_of_other_types_become_plain():
+    numpy = pytest.importorskip("numpy")
+    toy = ToyTokenizer()
+    for came in (
+        (1, 2),
+        numpy.array([1, 2]),
+        numpy.array([1, 2], dtype=numpy.uint16),
+        [numpy.int64(1), 2],
+        range(1, 3),
+    ):
+        toy.encode = lambda text, came=came: came
+        assert adapt(toy).encode("hello") == [1, 2]
+        assert set(map(type, adapt(toy).encode("hello"))) == {int}
+    toy.encode = lambda text: numpy.array([], dtype=int)
+    assert adapt(toy).encode("") == []
+
+
+@pytest.mark.parametrize(
+    ("method", "argument", "came", "said"),
+    [
+        ("decode", [1, 2], None, "ToyTokenizer.decode([1, 2]) returned None, expected a str"),
+        ("decode", (1, 2), b"x", "ToyTokenizer.decode([1, 2]) returned a bytes, expected a str"),
+        ("id_to_token", 7, 7, "ToyTokenizer.id_to_token(7) returned an int, expected a str"),
+        ("token_to_id", "x", "7", "ToyTokenizer.token_to_id('x') returned a str ('7'), expected an id or None"),
+        ("token_to_id", "x", -1, "ToyTokenizer.token_to_id('x') returned the negative id -1, expected an id or None"),
+        ("token_to_id", "x", False, "ToyTokenizer.token_to_id('x') returned a bool (False), expected an id or None"),
+        ("special_tokens", None, ["x"], "ToyTokenizer.special_tokens() returned a list, expected a mapping of tokens"),
+        ("special_tokens", None, {1: "x"}, "ToyTokenizer.special_tokens() returned the key 1, expected a mapping"),
+        ("named_ids", None, {"bos": None}, "ToyTokenizer.named_ids() returned None for 'bos', expected a mapping"),
+        ("named_ids", None, None, "ToyTokenizer.named_ids() returned None, expected a mapping of tokens to ids"),
+    ],
+)
+def test_what_else_a_tokenizer_of_ones_own_must_not_return(method, argument, came, said):
+    toy = ToyTokenizer()
+    setattr(toy, method, lambda *arguments: came)
+    with pytest.raises(TypeError) as error:
+        getattr(adapt(toy), method)(*([] if argument is None else [argument]))
+    assert str(error.value).startswith(said)
+
+
+def test_a_long_argument_is_cut():
+    toy = ToyTokenizer()
+    toy.encode = lambda text: None
+    with pytest.raises(TypeError) as error:
+        adapt(toy).encode("x" * 500)
+    assert len(str(error.value)) < 160
+    assert "..." in str(error.value)
+
+
+def test_a_wrong_tokenizer_is_an_error_of_one_line_when_it_is_loaded(tmp_path):
+    (tmp_path / "wrong_factory.py").write_text(
+        "from support import ToyTokenizer\n"
+        "def none():\n"
+        "    toy = ToyTokenizer()\n"
+        "    toy.encode_text = lambda text: None\n"
+        "    return toy\n"
+        "def names():\n"
+        "    toy = ToyTokenizer()\n"
+        "    toy.named_ids = lambda: None\n"
+        "    return toy\n"
+        "def lines():\n"
+        "    def fail(text): raise ValueError('two\\nlines')\n"
+        "    toy = ToyTokenizer()\n"
+        "    toy.encode_text = fail\n"
+        "    return toy\n"
+    )
+    for name, said in {
+        "none": "toy 1 cannot encode 'hello': BadTokenizer: ToyTokenizer.encode_text('hello') returned None, expected",
+        "names": "toy 1 names no ids: BadTokenizer: ToyTokenizer.named_ids() returned None, expected a mapping",
+        "lines": "toy 1 cannot encode 'hello': ValueError: two lines",
+    }.items():
+        with pytest.raises(ConfigError) as error:
+            load(spec(factory=f"wrong_factory:{name}"), tmp_path)
+        assert str(error.value).startswith(said)
+        assert "\n" not in str(error.value)
 
 
 def test_adapt_by_type_and_by_the_type_it_comes_from():
@@ -573,6 +702,14 @@ TIKTOKEN = {"backend": "tiktoken", "source": {"trained": "tiktoken"}}
         ({"backend": "tokenizers", "source": {"path": "."}}, "tokenizers cannot load "),
         ({**RAW, "add_special_tokens": {"<image>": 5}}, "tokenizers gives out the ids itself"),
         ({**RAW, "special_tokens": {"eos": "<no>"}}, "special_tokens: eos is '<no>', which is not in the vocabulary"),
+        (
+            {**BPE, "source": {"trained": "wordpiece"}, "special_tokens": {"bos": "<no>"}},
+            "special_tokens: bos is '<no>'",
+        ),
+        (
+            {**SPM, "source": {"trained": "unigram"}},
+            "unigram makes a tokenizer of tokenizers, not of sentencepiece",
+        ),
         ({**RAW, "source": {"trained": "tiktoken"}}, "tiktoken makes a tokenizer of tiktoken, not of tokenizers"),
         (
             {"backend": "transformers", "source": {"path": "x.txt"}, "class": "LlamaTokenzer"},
@@ -657,7 +794,7 @@ HARD = (
 )
 
 
-@pytest.mark.parametrize("name", [name for name in FURTHER if not name.startswith("transformers")])
+@pytest.mark.parametrize("name", FURTHER)
 def test_hard_texts_survive(name):
     tokenizer = FURTHER[name]()
     facts = observe(tokenizer, {"placeholder": "[IMG]"})
@@ -783,6 +920,145 @@ def test_the_same_file_in_sentencepiece_and_in_mistral_common():
         assert one.named_ids() == other.named_ids()
 
 
+def test_sentencepiece_backend_agrees_with_sentencepiece():
+    for name in (SPM_V1, SPM_V7M1):
+        one, other = through("sentencepiece", name), pieces_backend(name)
+        for text in (*HARD, "hello", " hello", "x[IMG]y", ""):
+            assert one.encode_text(text) == other.encode_text(text)
+        assert dict(one.special_tokens()) == dict(other.special_tokens())
+        assert one.named_ids() == other.named_ids()
+        assert other.encode_markup("<s>") == [1]  # unlike sentencepiece: it has a name, so it is read
+        assert len(other.encode_markup("[IMG]")) > 1  # it has none
+
+
+def test_sentencepiece_backend_without_legacy_takes_the_prefix_from_the_model():
+    tokenizer = pieces_backend(SPM_V7M1, legacy=False)
+    assert [tokenizer.id_to_token(i) for i in tokenizer.encode("hello")] == ["hello"]
+    assert [tokenizer.id_to_token(i) for i in tokenizer.encode(" hello")] == ["▁hell", "o"]
+    assert observe(tokenizer, {}).dummy_prefix is False
+    assert tokenizer.decode(tokenizer.encode_text(" hello")) == " hello"
+
+
+def test_sentencepiece_backend_decodes_to_text():
+    tokenizer = pieces_backend(SPM_V7M1, MARKERS)
+    image, end = (tokenizer.token_to_id(token) for token in MARKERS)
+    assert (image, end) == (32768, 32769)
+    ids = tokenizer.encode_text("a\nb")
+    assert "<0x0A>" in [tokenizer.id_to_token(i) for i in ids]
+    assert tokenizer.decode([1, *ids, image, *ids, 10, 0]) == "<s>a\nb<image> a\nb[IMG]<unk>"
+    assert tokenizer.encode_markup("a<image></image>")[-2:] == [image, end]
+    assert image not in tokenizer.encode_text("a<image>b")
+    for token in ("<nope>", "", "<unk", "▁<image>"):
+        assert tokenizer.token_to_id(token) is None
+
+
+def test_a_control_piece_that_is_added_keeps_its_id_and_is_read():
+    tokenizer = pieces_backend(SPM_V7M1, ["[IMG]"])
+    assert tokenizer.encode_markup("x[IMG]y")[1:2] == [10]
+    assert 10 not in tokenizer.encode_text("x[IMG]y")
+    assert observe(tokenizer, {"placeholder": "[IMG]"}).reads_markers == {"[IMG]": True}
+
+
+def test_bos_of_sentencepiece_backend():
+    for pattern, prefix, suffix in (("bos", (1,), ()), ("bos_eos", (1,), (2,)), ("eos", (), (2,))):
+        facts = observe(pieces_backend(SPM_V1, special_tokens_pattern=pattern), {})
+        assert (facts.prefix, facts.suffix) == (prefix, suffix)
+    from image_spans.tokenizers.transformers import library
+
+    if hasattr(library(), "SentencePieceBackend"):
+        with pytest.raises(
+            ConfigError, match=r"SentencePieceBackend of this release ignores add_bos_token; special_tok"
+        ):
+            pieces_backend(SPM_V1, add_bos_token=True)
+    else:
+        assert pieces_backend(SPM_V1, add_bos_token=True).encode("") == [1]
+
+
+def test_sentencepiece_backend_without_legacy_needs_unk():
+    given = {"backend": "transformers", "source": shipped(SPM_V1), "class": "SentencePieceBackend"}
+    with pytest.raises(ConfigError, match=r"legacy: false works through unk, which no token is named; special_tokens"):
+        load(spec(**given, options={"legacy": False}), ROOT)
+    tokenizer = load(spec(**given), ROOT)
+    assert tokenizer.named_ids() == {}
+    assert len(tokenizer.encode_markup("<s>")) > 1
+    assert tokenizer.token_to_id("<nope>") is None
+    with pytest.raises(ConfigError, match=r"special_tokens: pad is|gives out the ids itself"):
+        load(spec(**given, add_special_tokens={"<image>": 5}), ROOT)
+
+
+@pytest.mark.parametrize("cls", ["SiglipTokenizer", "BertGenerationTokenizer"])
+def test_classes_that_are_written_round_sentencepiece(cls):
+    given = {"class": cls, "add_special_tokens": MARKERS}
+    tokenizer = load(spec(backend="transformers", source=shipped(SPM_V1), **given), ROOT)
+    assert tokenizer.library.split()[0::2] == ["transformers", cls]
+    facts = observe(tokenizer, ROLES)
+    assert facts.suffix == ((2,) if cls == "SiglipTokenizer" else ())
+    assert facts.normalises is (cls == "SiglipTokenizer")  # it lowers text and drops punctuation
+    assert facts.reads_markers == {"<image>": True, "</image>": True}
+    assert facts.protects_text
+    assert tokenizer.id_to_token(tokenizer.token_to_id("<image>")) == "<image>"
+    assert tokenizer.decode(tokenizer.encode_text("hello world")).strip() == "hello world"
+
+
+@pytest.mark.parametrize("name", [SPM_V7M1, TEKKEN])
+def test_the_wrapper_of_mistral_common_in_transformers(name):
+    from image_spans.tokenizers.transformers import library
+
+    cls = next(c for c in ("MistralCommonBackend", "MistralCommonTokenizer") if hasattr(library(), c))
+    given = {"backend": "transformers", "source": shipped(name), "class": cls}
+    tokenizer = load(spec(**given), ROOT)
+    assert type(tokenizer.native).__name__ == cls
+    itself = through("mistral_common", name)
+    eos = [2] if cls == "MistralCommonTokenizer" else []  # before 5.0 it adds that too
+    for text in ("hello", "x[IMG]y", ""):
+        assert tokenizer.encode_text(text) == itself.encode_text(text)
+        assert tokenizer.encode(text) == [1, *itself.encode_text(text), *eos]
+    assert adapt(tokenizer.native).named_ids() == itself.named_ids()
+    with pytest.raises(ConfigError, match="has the special tokens of its file and takes no others"):
+        load(spec(**given, add_special_tokens=MARKERS), ROOT)
+
+
+def test_a_class_of_transformers_without_either_library(tmp_path):
+    from image_spans.tokenizers.transformers import library
+
+    words = tmp_path / "vocab.txt"
+    words.write_text("[UNK]\nhello\n")
+
+    class Words(library().PreTrainedTokenizer):
+        vocab_size = 1
+
+        def get_vocab(self):
+            return {"hello": 0}
+
+        def _convert_token_to_id(self, token):
+            return 0
+
+        def _convert_id_to_token(self, index):
+            return "hello"
+
+    with pytest.raises(ConfigError, match=r"a Words of transformers has neither a tokenizer of tokenizers nor a model"):
+        adapt(Words())
+
+
+def test_what_recipes_make_is_taken_by_the_libraries_that_can(tmp_path):
+    for recipe in ("wordpiece", "unigram", "byte_bpe"):
+        unk = {"wordpiece": {"unk": "[UNK]"}, "unigram": {"unk": "<unk>"}, "byte_bpe": {}}[recipe]
+        source = {"trained": recipe, "options": {"special_tokens": MARKERS}}
+        raw, wrapped = (
+            load(spec(backend=backend, source=source, special_tokens=unk, add_special_tokens=["<p>"]), tmp_path)
+            for backend in ("tokenizers", "transformers")
+        )
+        assert raw.library.startswith("tokenizers ")
+        assert wrapped.library.startswith("transformers ")
+        assert raw.named_ids() == wrapped.named_ids() == dict.fromkeys(unk, 0)
+        assert raw.special_tokens() == wrapped.special_tokens()
+        for text in ("hello<image> world<p>", "a\nb", "<image>", ""):
+            assert raw.encode(text) == wrapped.encode(text)
+            assert raw.encode_text(text) == wrapped.encode_text(text)
+            assert raw.encode_markup(text) == wrapped.encode_markup(text)
+            assert raw.decode(raw.encode_markup(text)) == wrapped.decode(raw.encode_markup(text))
+
+
 def test_a_raw_tokenizer_is_called_as_it_is_set():
     native = byte_bpe.backend(600, MARKERS, bos="<s>")
     tokenizer = adapt(native)
@@ -848,6 +1124,23 @@ def test_a_raw_tokenizer_finds_the_unk_of_its_model():
     assert adapt(Tokenizer(models.BPE())).named_ids() == {}
 
 
+def test_an_absent_library_is_known_before_anything_is_loaded(monkeypatch):
+    real = importlib.metadata.distribution
+
+    def absent(name):
+        if name == "mistral-common":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(importlib.metadata, "distribution", absent)
+    given = spec(backend="mistral_common", source={"path": "none"})
+    assert missing(spec(**TIKTOKEN)) is missing(spec(factory="a:b")) is None
+    assert missing(given) == "the library mistral-common is not installed (pip install mistral-common)"
+    subject = dataclasses.replace(SPECS["trained-tiktoken"], tokenizer=given)
+    assert subject.missing() == missing(given)
+    assert SPECS["trained-tiktoken"].missing() is None
+
+
 @pytest.mark.parametrize("name", [None, *SPECS])
 def test_loading_says_nothing(name):
     """Neither libraries nor adapters say anything: not that PyTorch is missing, not what will change one day."""
@@ -859,7 +1152,7 @@ def test_loading_says_nothing(name):
         "for spec in specs:\n"
         "    if spec.name == sys.argv[2]:\n"
         "        config.load(spec).tokenizer.encode('hello')\n"
-        "libraries = {'transformers', 'tokenizers', 'tiktoken', 'sentencepiece'}\n"
+        "libraries = {'transformers', 'tokenizers', 'tiktoken', 'sentencepiece', 'mistral_common'}\n"
         "if sys.argv[2] == 'None':\n"
         "    assert not libraries & set(sys.modules)  # reading the file imports none\n"
     )

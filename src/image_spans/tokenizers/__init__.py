@@ -22,6 +22,7 @@ from image_spans.errors import ConfigError, Unavailable, nearest
 from image_spans.sources import Source, TrainedSource
 from image_spans.subject import Tokenizer
 from image_spans.tokenizers._observe import observe
+from image_spans.tokenizers._own import OwnTokenizer
 
 __all__ = ["TokenizerSpec", "adapt", "load", "missing", "observe"]
 
@@ -119,7 +120,7 @@ def load(spec: TokenizerSpec, folder: Path) -> Tokenizer:
         except (ConfigError, Unavailable):
             raise
         except Exception as error:  # it is the user's
-            raise ConfigError(f"the factory {spec.factory} raised {type(error).__name__}: {error}") from error
+            raise ConfigError(f"the factory {spec.factory} raised {_line(error)}") from error
         if hasattr(made, "tokenizer") and _lacking(made) and _adapter(made) is None:
             tokenizer = adapt(made.tokenizer)
             tokenizer.native = made  # a processor: the pipeline gets it whole
@@ -166,7 +167,7 @@ def _trained(spec: TokenizerSpec, source: TrainedSource, module: ModuleType) -> 
 
 
 def adapt(native: Any) -> Tokenizer:
-    """The adapter of a library's object, by its type; an object that is an adapter itself is returned as it is.
+    """The adapter of a library's object, by its type; of an object with the methods of one, what checks them.
 
     Raises:
         ConfigError: no library is known for it and it lacks methods of the protocol; names them.
@@ -174,13 +175,15 @@ def adapt(native: Any) -> Tokenizer:
     module = _adapter(native)
     if module is not None:
         return cast("Tokenizer", module.adapt(native))
+    if type(native).__module__.startswith(f"{__name__}."):  # it is one of ours
+        return cast("Tokenizer", native)
     lacking = _lacking(native)
     if lacking:
         raise ConfigError(
             f"a {type(native).__module__}.{type(native).__name__} is no tokenizer of a known library, "
             f"and as one of its own (image_spans.Tokenizer) it lacks {', '.join(lacking)}"
         )
-    return cast("Tokenizer", native)
+    return OwnTokenizer(native)
 
 
 def _adapter(native: Any) -> ModuleType | None:
@@ -206,15 +209,23 @@ def _lacking(native: Any) -> list[str]:
 
 def _refuse_empty(tokenizer: Tokenizer) -> None:
     """A tokenizer without its vocabulary loads without a word in some libraries."""
-    unk = tokenizer.named_ids().get("unk")
+    try:
+        unk = tokenizer.named_ids().get("unk")
+    except Exception as error:  # the tokenizer may be the user's
+        raise ConfigError(f"{tokenizer.library} names no ids: {_line(error)}") from error
     for text in ("hello", "Hello, world!", "a picture"):
         try:
             ids = [token_id for token_id in tokenizer.encode_text(text) if token_id != unk]
         except Exception as error:  # the tokenizer may be the user's, or have no model at all
-            raise ConfigError(f"{tokenizer.library} cannot encode {text!r}: {type(error).__name__}: {error}") from error
+            raise ConfigError(f"{tokenizer.library} cannot encode {text!r}: {_line(error)}") from error
         if ids:
             return
     raise ConfigError(
         f"{tokenizer.library} loaded empty: ordinary text encodes to nothing but unk. "
         "Most likely the vocabulary file was not read: name its folder, or another class"
     )
+
+
+def _line(error: Exception) -> str:
+    """An error on one line, whatever its text."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

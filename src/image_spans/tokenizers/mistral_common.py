@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,19 +19,25 @@ NATIVE = {
     "mistral_common.Tekkenizer",
     "mistral_common.SentencePieceTokenizer",
     "mistral_common.MistralTokenizer",
+    # transformers holds a MistralTokenizer in these, and says itself what the plain call adds.
+    "transformers.MistralCommonBackend",
+    "transformers.MistralCommonTokenizer",
 }
 KEYS = {"options"}
 _ENDS = ("bos", "eos")
 
 
 class _MistralTokenizer:
-    """What both kinds share. The library's call must be told about BOS and EOS: ``ends`` is what it is told."""
+    """What both kinds share. The library's call must be told of BOS and EOS; ``ends`` is what it is told."""
 
     def __init__(self, native: Any, names: Mapping[str, str] | None = None, ends: Mapping[str, bool] | None = None):
         self.native = native  # what the pipeline gets: a MistralTokenizer, where the tokenizer came in one
         self._native = _unwrapped(native)
         self.library = f"mistral_common {_version()} {type(self._native).__name__}"
-        self._ends = {"bos": False, "eos": False, **(ends or {})}
+        if native.__class__.__module__.startswith("transformers."):
+            self._call: Callable[[str], Any] = native.encode
+        else:
+            self._call = partial(self._native.encode, **{"bos": False, "eos": False, **(ends or {})})
         self._known = range(int(self._native.n_words)).__contains__
         self._special = self._specials()
         found = {name: int(getattr(self._native, f"{name}_id")) for name in ("bos", "eos", "unk", "pad")}
@@ -39,7 +45,7 @@ class _MistralTokenizer:
         self._named |= named(names or {}, self.token_to_id)
 
     def encode(self, text: str) -> list[int]:
-        return list(self._native.encode(text, **self._ends))
+        return list(self._call(text))
 
     def encode_text(self, text: str) -> list[int]:
         return list(self._native.encode(text, bos=False, eos=False))
@@ -134,7 +140,9 @@ def _version() -> str:
 
 
 def _unwrapped(native: Any) -> Any:
-    return native.instruct_tokenizer.tokenizer if hasattr(native, "instruct_tokenizer") else native
+    for inside in ("tokenizer", "instruct_tokenizer", "tokenizer"):
+        native = getattr(native, inside, native)
+    return native
 
 
 def _adapter(
@@ -147,7 +155,7 @@ def _adapter(
 
 
 def adapt(native: Any) -> Tokenizer:
-    """The adapter of a Tekkenizer, a SentencePieceTokenizer or a MistralTokenizer, which holds one of them."""
+    """The adapter of a Tekkenizer, a SentencePieceTokenizer, or what holds one of them."""
     return _adapter(native)
 
 
@@ -178,15 +186,24 @@ def finish(native: Any, spec: TokenizerSpec) -> Tokenizer:
     Raises:
         ConfigError: they do not fit, or tokens are to be added.
     """
-    if spec.add_special_tokens:
-        raise ConfigError("add_special_tokens: mistral-common has the special tokens of its file and takes no others")
     for name, value in spec.options.items():
         if name not in _ENDS:
             raise ConfigError(f"options: the plain call of mistral-common has no {name!r}{nearest(name, _ENDS)}")
         if not isinstance(value, bool):
             raise ConfigError(f"options: {name} is {value!r}; expected true or false")
-    tokenizer = _adapter(native, spec.special_tokens, spec.options)
+    tokenizer = within(native, spec, spec.options)
     for name in _ENDS:
         if spec.options.get(name) and name not in tokenizer.named_ids():
             raise ConfigError(f"options: {name}, but the vocabulary has none")
     return tokenizer
+
+
+def within(native: Any, spec: TokenizerSpec, ends: Mapping[str, bool] | None = None) -> Tokenizer:
+    """The adapter with the names of the spec; transformers asks for it too, whose options are its own.
+
+    Raises:
+        ConfigError: tokens are to be added, or a name does not fit.
+    """
+    if spec.add_special_tokens:
+        raise ConfigError("add_special_tokens: mistral-common has the special tokens of its file and takes no others")
+    return _adapter(native, spec.special_tokens, ends)

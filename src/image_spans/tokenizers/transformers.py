@@ -1,4 +1,4 @@
-"""Tokenizers of transformers that are backed by the tokenizers library."""
+"""Tokenizers of transformers: those that are backed by the tokenizers library, and the way to the others."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from image_spans.errors import ConfigError, nearest
+from image_spans.errors import ConfigError, Unavailable, nearest
 from image_spans.subject import Ids, Tokenizer
+from image_spans.tokenizers import _transformers_sentencepiece as pieces
+from image_spans.tokenizers import mistral_common
 from image_spans.tokenizers._ids import named, outside, spelled
 from image_spans.tokenizers.tokenizers import completed
 
@@ -50,7 +52,12 @@ def _quiet(transformers: Any) -> Iterator[None]:
 
 
 DISTRIBUTION = "transformers"
-NATIVE = {"transformers.PreTrainedTokenizerFast", "transformers.TokenizersBackend"}
+NATIVE = {
+    "transformers.PreTrainedTokenizerFast",
+    "transformers.TokenizersBackend",
+    "transformers.PreTrainedTokenizer",  # written in Python
+    "transformers.PythonBackend",
+}
 KEYS = {"class_", "added_tokens", "options", "trust_remote_code"}
 
 
@@ -122,8 +129,18 @@ class TransformersTokenizer:
 
 
 def adapt(native: Any) -> Tokenizer:
-    """The adapter of a transformers tokenizer."""
-    return TransformersTokenizer(native)
+    """The adapter of a transformers tokenizer.
+
+    Raises:
+        ConfigError: it is written in Python, and not round a model of sentencepiece.
+    """
+    if hasattr(native, "backend_tokenizer"):
+        return TransformersTokenizer(native)
+    if hasattr(native, "sp_model"):
+        return pieces.TransformersPieceTokenizer(native, str(library().__version__))
+    raise ConfigError(
+        f"a {type(native).__name__} of transformers has neither a tokenizer of tokenizers nor a model of sentencepiece"
+    )
 
 
 def load(spec: TokenizerSpec, folder: Path) -> Tokenizer:
@@ -154,9 +171,15 @@ def load(spec: TokenizerSpec, folder: Path) -> Tokenizer:
                 native = _by_class(transformers, spec, path, keywords)
     except ConfigError:
         raise
+    except ImportError as error:  # sentencepiece, protobuf, mistral-common: each for some classes only
+        text = " ".join(str(error).split())
+        raise Unavailable(f"transformers needs a package that is not installed for {path.name}: {text}") from error
     except Exception as error:  # whatever the library does with a file that it does not understand
         raise ConfigError(f"transformers cannot load {path.name}: {type(error).__name__}: {error}") from error
-    _add_ends(native, spec.options)
+    if hasattr(native, "backend_tokenizer"):
+        _add_ends(native, spec.options)
+    elif hasattr(native, "sp_model"):
+        pieces.check(native, spec)
     return finish(native, spec)
 
 
@@ -166,12 +189,13 @@ def finish(native: Any, spec: TokenizerSpec) -> Tokenizer:
     Raises:
         ConfigError: they do not fit.
     """
-    tokenizer = TransformersTokenizer(extend(native, spec))
-    named(spec.special_tokens, tokenizer.token_to_id)
+    if type(native).__name__.startswith("MistralCommon"):
+        return mistral_common.within(native, spec)
+    named(spec.special_tokens, adapt(extend(native, spec)).token_to_id)
     for name, token in spec.special_tokens.items():
         if getattr(native, f"{name}_token") != token:
             setattr(native, f"{name}_token", token)
-    return tokenizer
+    return adapt(native)  # anew: it remembers which id is unk
 
 
 def _add_ends(native: Any, options: Mapping[str, Any]) -> None:
@@ -201,7 +225,10 @@ def _add_ends(native: Any, options: Mapping[str, Any]) -> None:
 
 def _by_class(transformers: Any, spec: TokenizerSpec, path: Path, keywords: dict[str, Any]) -> Any:
     name = spec.class_ or "AutoTokenizer"
-    cls = getattr(transformers, name, None)
+    if name == "SentencePieceBackend":
+        cls, keywords = pieces.backend(transformers, keywords)
+    else:
+        cls = getattr(transformers, name, None)
     if cls is None:
         known = [known for known in dir(transformers) if "Tokenizer" in known]
         raise ConfigError(f"transformers {transformers.__version__} has no class {name!r}{nearest(name, known)}")
@@ -210,6 +237,8 @@ def _by_class(transformers: Any, spec: TokenizerSpec, path: Path, keywords: dict
         cls = getattr(transformers, name + "Fast")
     if spec.trust_remote_code:
         keywords = {"trust_remote_code": True, **keywords}
+    if name.startswith("MistralCommon"):  # it reads a file by its name: tekken.json, tokenizer.model.v3
+        return cls(str(path), **keywords)
     if path.is_dir():
         return cls.from_pretrained(str(path), local_files_only=True, **keywords)
     names = getattr(cls, "vocab_files_names", {})
@@ -236,6 +265,9 @@ def extend(native: Any, spec: TokenizerSpec) -> Any:
     tokens: Sequence[str] | Mapping[str, int] = spec.add_special_tokens
     if isinstance(tokens, Mapping):
         raise ConfigError("add_special_tokens: transformers gives out the ids itself; list the tokens without ids")
+    if not hasattr(native, "backend_tokenizer"):
+        pieces.extend(native, spec)
+        return native
     missing = [token for token in tokens if native.backend_tokenizer.token_to_id(token) is None]
     if missing:
         from tokenizers import AddedToken
