@@ -144,7 +144,8 @@ class SubjectSpec:
     def missing(self) -> str | None:
         """Why the subject cannot be loaded here, such as a package that is not installed; None: it can."""
         source = self.tokenizer.source
-        return None if source is None else source.missing(self.folder)
+        absent = tokenizers.missing(self.tokenizer)
+        return absent if absent or source is None else source.missing(self.folder)
 
 
 def read(path: str | os.PathLike[str] = DEFAULT_FILE) -> list[SubjectSpec]:

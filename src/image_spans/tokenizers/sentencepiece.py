@@ -13,6 +13,7 @@ from image_spans.tokenizers._ids import named, outside, spelled
 if TYPE_CHECKING:
     from image_spans.tokenizers import TokenizerSpec
 
+DISTRIBUTION = "sentencepiece"
 NATIVE = {"sentencepiece.SentencePieceProcessor"}
 KEYS = {"options"}
 
@@ -56,18 +57,21 @@ class SentencePieceTokenizer:
 
     def special_tokens(self) -> Mapping[str, int]:
         if self._special is None:
-            kinds = _model(self._native.serialized_model_proto()).pieces
-            self._special = {
-                piece.piece: index
-                for index, piece in enumerate(kinds)
-                if piece.type in (piece.CONTROL, piece.USER_DEFINED)
-            }
+            self._special = special_pieces(self._native)
         return self._special
 
     def named_ids(self) -> Mapping[str, int]:
         native = self._native
         found = {"bos": native.bos_id(), "eos": native.eos_id(), "unk": self._unk, "pad": native.pad_id()}
         return {name: int(token_id) for name, token_id in found.items() if token_id >= 0} | self._named
+
+
+def special_pieces(native: Any) -> dict[str, int]:
+    """The control and user-defined pieces of a SentencePieceProcessor."""
+    pieces = _model(native.serialized_model_proto()).pieces
+    return {
+        piece.piece: index for index, piece in enumerate(pieces) if piece.type in (piece.CONTROL, piece.USER_DEFINED)
+    }
 
 
 def _model(proto: bytes) -> Any:

@@ -16,6 +16,7 @@ from image_spans.tokenizers._ids import named, outside, spelled
 if TYPE_CHECKING:
     from image_spans.tokenizers import TokenizerSpec
 
+DISTRIBUTION = "tiktoken"
 NATIVE = {"tiktoken.Encoding"}
 KEYS = {"pattern"}
 _NAMES = {
