@@ -279,29 +279,42 @@ def _exception(name: str, folder: Path) -> type[Exception]:
     return cls
 
 
+_ORDINARY = (1000, 700)
+_OTHERS = ((1, 1), (64, 64), (700, 1000), (4000, 4000), (4096, 64), (64, 4096))
+"""Sizes for which a rule may give other layouts, and so a grammar write other roles; a rule may refuse them."""
+
+
 def _try_rule(contract: Contract) -> None:
     """Ask the slice rule for one ordinary image: options of a wrong type show here, not in every check."""
     if contract.images.slots == "from_features":
+        _try_grammar(contract, slicing.Layout(slicing.Block(1, 1)), "of one slot")
         return
     name = contract.slices.rule if contract.slices else contract.images.slots
+    width, height = _ORDINARY
     try:
-        layout = contract.layout(1000, 700, 1)
+        layout = contract.layout(width, height, 1)
     except Exception as error:  # the rule may be the user's
-        text = f"the rule {name} raised {type(error).__name__} for an image of 1000x700: {error}"
+        text = f"the rule {name} raised {type(error).__name__} for an image of {width}x{height}: {error}"
         raise ConfigError(text) from error
     if not isinstance(layout, slicing.Layout):
         raise ConfigError(f"the rule {name} returned {found(layout)}, not an image_spans.slicing.Layout")
-    _try_grammar(contract, layout)
+    _try_grammar(contract, layout, f"of {width}x{height}")
+    for width, height in _OTHERS:
+        try:
+            layout = contract.layout(width, height, 1)
+        except Exception:  # outside of what this rule takes, or for the checks to find
+            continue
+        _try_grammar(contract, layout, f"of {width}x{height}")
 
 
-def _try_grammar(contract: Contract, layout: slicing.Layout) -> None:
-    """Ask the grammar for the same image: what it writes must be elements, and its roles declared."""
+def _try_grammar(contract: Contract, layout: slicing.Layout, size: str) -> None:
+    """Ask the grammar for the same image: what it writes must be elements, its roles declared and its pairs even."""
     name = contract.images.grammar
     grammar = grammars.grammar(name, contract.folder)
     try:
         elements = list(grammar.write(layout, contract, 0))
     except Exception as error:  # the grammar may be the user's
-        text = f"the grammar {name} raised {type(error).__name__} for an image of 1000x700: {error}"
+        text = f"the grammar {name} raised {type(error).__name__} for an image {size}: {error}"
         raise ConfigError(text) from error
     for element in elements:
         if not isinstance(element, (grammars.Marker, grammars.Fixed, grammars.Slots)):
@@ -311,6 +324,13 @@ def _try_grammar(contract: Contract, layout: slicing.Layout) -> None:
             raise ConfigError(
                 f"the grammar {name} wrote the role {element.role!r}, which no key declares{hint}; "
                 "contract.images.markers names roles of one's own"
+            )
+    roles = [element.role for element in elements if isinstance(element, grammars.Marker)]
+    for pair in grammar.pairs(contract):
+        if roles.count(pair.open) != roles.count(pair.close):
+            raise ConfigError(
+                f"the grammar {name} wrote {roles.count(pair.open)} {pair.open} and {roles.count(pair.close)} "
+                f"{pair.close} for an image {size}; expected as many, or roles of other names"
             )
 
 

@@ -5,6 +5,7 @@ The models are frozen and reject unknown keys; the short forms of the YAML are a
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -148,7 +149,7 @@ class Images(Model):
     @classmethod
     def _free_roles(cls, markers: dict[str, str]) -> dict[str, str]:
         for role in markers:
-            if role in _BUILT_IN_ROLES:
+            if re.sub(r"_[0-9]+$", "", role) in _BUILT_IN_ROLES:  # image_open_2: the second of two tokens
                 raise PydanticCustomError("role", "{role} is a role of its own; choose another name", {"role": role})
             if not role.isidentifier():
                 raise PydanticCustomError(

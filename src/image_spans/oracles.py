@@ -202,6 +202,8 @@ class Oracle:
             if contract.literals.policy_for(token) == "interpret"
         }
         self._template = contract.template or {}
+        # A grammar of one's own may write the number too, as in "Picture 1: ".
+        self._numbered = contract.images.number is not None or discovery.is_reference(contract.images.grammar)
 
     def expected(self, conversation: Conversation, features: Sequence[tuple[int, int]] | None = None) -> Expected:
         """The structure of a conversation.
@@ -265,7 +267,7 @@ class Oracle:
         if self.contract.images.slots == "from_features":
             delivered = sum(slots for owner, slots in features or () if owner == number)
             return self._grammar.write(Layout(Block(1, delivered)), self.contract, number)
-        key = (image.width, image.height, count, number if self.contract.images.number else 0)
+        key = (image.width, image.height, count, number if self._numbered else 0)
         elements = self._blocks.get(key)
         if elements is None:
             layout = self.contract.layout(image.width, image.height, count)

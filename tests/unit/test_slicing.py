@@ -1,17 +1,27 @@
-"""The slice rules against values worked out by hand and against their own symmetry."""
+"""The slice rules against values worked out by hand, their own symmetry, and the real code where it is installed."""
 
 from __future__ import annotations
+import __future__
 
+import ast
+import importlib
 import math
+from collections import defaultdict
+from collections.abc import Callable
+from functools import cache, lru_cache
+from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from image_spans import slicing
 from image_spans.errors import ConfigError
-from image_spans.slicing import Block, Layout, fixed, minicpm
+from image_spans.slicing import Block, Layout, fixed, internvl, llama4, minicpm, pixtral
 
 QUICK = settings(
     max_examples=200, database=None, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
@@ -119,6 +129,233 @@ def test_minicpm_keeps_any_limit(width: int, height: int, most: int) -> None:
     assert columns * rows <= most
 
 
+def tiles(rule: Callable[..., Layout], width: int, height: int, **options: Any) -> tuple[int, int]:
+    """Columns and rows; an image that is not sliced is 1 x 1. Every block has the same slots, the overview too."""
+    layout = rule(width, height, 1, **options)
+    blocks = {block for row in layout.grid for block in row} | {layout.overview}
+    assert len(blocks) == 1
+    if not layout.sliced:
+        return 1, 1
+    assert {len(row) for row in layout.grid} == {len(layout.grid[0])}
+    assert (len(layout.grid[0]), len(layout.grid)) != (1, 1)
+    return len(layout.grid[0]), len(layout.grid)
+
+
+# ---------------------------------------------------------------- pixtral
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "columns_and_rows"),
+    [
+        *[(1, 1, (1, 1)), (16, 16, (1, 1)), (17, 16, (2, 1)), (16, 17, (1, 2)), (512, 300, (32, 19))],
+        *[(1024, 1024, (64, 64)), (1025, 1025, (64, 64)), (9000, 9000, (64, 64))],
+        # Shrunk to 1024 x 16.98: rounded it is 17 pixels and 2 rows; rounded down, as transformers does, 16 and 1 row.
+        *[(1025, 17, (64, 2)), (17, 1025, (2, 64))],
+        # 2048 x 33 halves to 16.5, which rounds to the even 16; 2048 x 35 to 17.5 and so to 18.
+        *[(2048, 33, (64, 1)), (2048, 35, (64, 2))],
+        # The shorter side never vanishes.
+        *[(5000, 1, (64, 1)), (1, 5000, (1, 64))],
+    ],
+)
+def test_pixtral(width: int, height: int, columns_and_rows: tuple[int, int]) -> None:
+    columns, rows = columns_and_rows
+    assert pixtral.layout(width, height, 1) == Layout(Block(rows, columns))
+
+
+def test_pixtral_options() -> None:
+    """Mistral Small 3.1: 1540 pixels, patches of 14, 2 x 2 of them merged into one slot."""
+    small = {"size": 1540, "patch": 14, "merge": 2}
+    assert pixtral.layout(1540, 1540, 1, **small) == Layout(Block(55, 55))
+    assert pixtral.layout(29, 28, 1, **small) == Layout(Block(1, 2))
+    assert pixtral.layout(3080, 770, 1, **small) == Layout(Block(14, 55))  # 385 pixels are 13.75 slots
+
+
+@given(SIDES, SIDES, st.sampled_from([(1024, 16, 1), (1540, 14, 2), (336, 14, 1)]))
+@example(1025, 17, (1024, 16, 1))
+@example(2048, 33, (1024, 16, 1))
+@QUICK
+def test_pixtral_is_that_of_mistral_common(width: int, height: int, how: tuple[int, int, int]) -> None:
+    module = pytest.importorskip("mistral_common.tokens.tokenizers.image")
+    size, patch, merge = how
+    assume(round(min(width, height) / max(width / size, height / size, 1)) > 0)  # 1.12 lost such a side
+    encoder = module.ImageEncoder(module.ImageConfig(patch, size, merge), special_ids=None)
+    columns, rows = encoder._image_to_num_tokens(SimpleNamespace(size=(width, height)))
+    assert pixtral.layout(width, height, 1, size=size, patch=patch, merge=merge) == Layout(Block(rows, columns))
+
+
+@given(SIDES, SIDES)
+@QUICK
+def test_pixtral_covers_the_image_and_turns_with_it(width: int, height: int) -> None:
+    layout = pixtral.layout(width, height, 1)
+    block = layout.overview
+    assert block is not None
+    assert not layout.sliced
+    assert 1 <= block.rows <= 64
+    assert 1 <= block.columns <= 64
+    assert pixtral.layout(height, width, 1).overview == Block(block.columns, block.rows)
+    if max(width, height) <= 1024:
+        assert (block.columns - 1) * 16 < width <= block.columns * 16
+        assert (block.rows - 1) * 16 < height <= block.rows * 16
+
+
+# ---------------------------------------------------------------- llama4
+
+
+def test_llama4_lists_the_canvases_as_its_source_says() -> None:
+    """The docstring of find_supported_resolutions, for 4 tiles at most."""
+    assert llama4._canvases(4) == ((1, 4), (2, 2), (1, 1), (4, 1), (1, 3), (3, 1), (1, 2), (2, 1))
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "columns_and_rows"),
+    [
+        # One tile is enough for all that fits into it.
+        *[(1, 1, (1, 1)), (336, 336, (1, 1)), (336, 1, (1, 1)), (100, 336, (1, 1))],
+        # A pixel more, and the smallest canvas that need not shrink it is taken.
+        *[(337, 336, (2, 1)), (336, 337, (1, 2)), (337, 337, (2, 2)), (672, 672, (2, 2)), (673, 100, (3, 1))],
+        *[(1344, 1344, (4, 4)), (1008, 1008, (3, 3)), (1000, 700, (3, 3))],
+        # 4 x 3 holds 1344 x 1008 exactly; of those that hold a pixel more, 5 x 3 is the smallest.
+        *[(1344, 1008, (4, 3)), (1345, 1008, (5, 3)), (1008, 1345, (3, 5))],
+        # Nothing holds these: the canvas that shrinks them least, and of equal ones the smallest.
+        *[(4000, 4000, (4, 4)), (1345, 1345, (4, 4)), (6000, 336, (16, 1)), (336, 6000, (1, 16))],
+        *[(20000, 100, (16, 1)), (2688, 1344, (5, 3))],
+    ],
+)
+def test_llama4(width: int, height: int, columns_and_rows: tuple[int, int]) -> None:
+    assert tiles(llama4.layout, width, height) == columns_and_rows
+
+
+def test_llama4_options() -> None:
+    """The example in the docstring of get_best_fit: canvases of 1 to 3 tiles of 224 pixels."""
+    assert tiles(llama4.layout, 300, 200, tile=224, max_patches=3) == (2, 1)
+    assert tiles(llama4.layout, 4000, 4000, max_patches=1) == (1, 1)
+    assert llama4.layout(1, 1, 1) == Layout(Block(1, 144))
+    assert llama4.layout(337, 336, 1, slots=4) == Layout(Block(1, 4), ((Block(1, 4), Block(1, 4)),))
+    assert llama4.layout(4000, 4000, 1).slots == 17 * 144
+
+
+@given(SIDES, SIDES, st.sampled_from([4, 16]))
+@QUICK
+def test_llama4_shrinks_only_what_no_canvas_holds(width: int, height: int, most: int) -> None:
+    columns, rows = tiles(llama4.layout, width, height, max_patches=most)
+    assert columns * rows <= most
+    assert tiles(llama4.layout, 3 * width, 3 * height, tile=3 * 336, max_patches=most) == (columns, rows)
+    needed = math.ceil(width / 336), math.ceil(height / 336)
+    if needed[0] * needed[1] <= most:
+        assert columns >= needed[0]
+        assert rows >= needed[1]
+    turned = tiles(llama4.layout, height, width, max_patches=most)
+    assert turned[0] * turned[1] == columns * rows
+
+
+class _Side(NamedTuple):
+    height: int
+    width: int
+
+
+@cache
+def _llama4_source() -> dict[str, Any]:
+    """The three functions of transformers, run without torch: numpy does what they ask of a tensor."""
+    package = find_spec("transformers")
+    assert package is not None
+    assert package.origin is not None
+    folder = Path(package.origin).parent / "models" / "llama4"
+    names = {"get_factors", "find_supported_resolutions", "get_best_fit"}
+    for file in sorted(folder.glob("image_processing_llama4*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        tree.body = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in names]
+        if len(tree.body) == len(names):
+            torch = SimpleNamespace(where=np.where, max=np.max, min=np.min, argmin=np.argmin)
+            found: dict[str, Any] = {"torch": torch, "defaultdict": defaultdict, "lru_cache": lru_cache}
+            flags = __future__.annotations.compiler_flag
+            exec(compile(tree, str(file), "exec", flags=flags), found)
+            return found
+    pytest.skip("transformers keeps Llama 4's canvases elsewhere")
+
+
+@given(SIDES, SIDES, st.sampled_from([3, 16]))
+@example(1345, 1008, 16)
+@example(4999, 4998, 16)
+@QUICK
+def test_llama4_is_that_of_transformers(width: int, height: int, most: int) -> None:
+    source = _llama4_source()
+    canvases = source["find_supported_resolutions"](most, _Side(336, 336))
+    assert canvases == [(rows * 336, columns * 336) for rows, columns in llama4._canvases(most)]
+    # torch divides integers in single precision; so do these.
+    canvas = source["get_best_fit"]((height, width), np.array(canvases, dtype=np.float32))
+    found = tiles(llama4.layout, width, height, max_patches=most)
+    assert (canvas[1] // 336, canvas[0] // 336) == found
+
+
+# ---------------------------------------------------------------- internvl
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "columns_and_rows"),
+    [
+        # A square has the form of 1 x 1, 2 x 2 and 3 x 3; the larger ones want half of their pixels: 401408, 903168.
+        *[(1, 1, (1, 1)), (448, 448, (1, 1)), (633, 633, (1, 1)), (634, 634, (2, 2)), (950, 950, (2, 2))],
+        *[(951, 951, (3, 3)), (4000, 4000, (3, 3))],
+        # 2 : 1 is 2 x 1, and 4 x 2 from more than 802816 pixels on.
+        *[(2, 1, (2, 1)), (1, 2, (1, 2)), (1266, 633, (2, 1)), (1268, 634, (4, 2)), (634, 1268, (2, 4))],
+        # 1000 : 700 is 1.43; 3 : 2 is 0.071 away, 4 : 3 0.095.
+        (1000, 700, (3, 2)),
+        # 16 : 9 is 1.78; 7 : 4 and 5 : 3 are more than 12 tiles, 2 : 1 is 0.22 away, 3 : 2 0.28.
+        (1920, 1080, (4, 2)),
+        # Panoramas take all twelve in a row.
+        *[(20000, 100, (12, 1)), (100, 20000, (1, 12)), (5376, 448, (12, 1))],
+    ],
+)
+def test_internvl(width: int, height: int, columns_and_rows: tuple[int, int]) -> None:
+    assert tiles(internvl.layout, width, height) == columns_and_rows
+
+
+def test_internvl_options() -> None:
+    assert tiles(internvl.layout, 20000, 100, max_patches=6) == (6, 1)
+    assert tiles(internvl.layout, 10, 10, min_patches=2) == (2, 2)  # whatever its size: nothing else is as square
+    assert tiles(internvl.layout, 634, 634, tile=449) == (1, 1)
+    assert tiles(internvl.layout, 4000, 4000, max_patches=1) == (1, 1)
+    assert internvl.layout(1, 1, 1) == Layout(Block(1, 256))
+    assert internvl.layout(1, 2, 1, slots=16) == Layout(Block(1, 16), ((Block(1, 16),), (Block(1, 16),)))
+    assert internvl.layout(4000, 4000, 1).slots == 10 * 256
+
+
+@cache
+def _optimal_canvas() -> Callable[..., tuple[int, int]]:
+    """transformers' own; InternVL uses the image processor of GOT-OCR 2."""
+    for name in ("image_processing_pil_got_ocr2", "image_processing_got_ocr2"):  # the first since 5.3 or so
+        try:
+            module = importlib.import_module(f"transformers.models.got_ocr2.{name}")
+        except ImportError:
+            continue
+        found: Callable[..., tuple[int, int]] = module.get_optimal_tiled_canvas
+        return found
+    pytest.skip("transformers keeps the canvases of GOT-OCR 2 elsewhere, or needs torch for them")
+
+
+@given(SIDES, SIDES, st.sampled_from([(1, 12), (1, 6), (2, 12), (1, 40)]), st.sampled_from([448, 336]))
+@example(634, 634, (1, 12), 448)
+@example(1250, 1000, (2, 12), 448)
+@QUICK
+def test_internvl_is_that_of_transformers(width: int, height: int, limits: tuple[int, int], tile: int) -> None:
+    least, most = limits
+    found = tiles(internvl.layout, width, height, tile=tile, min_patches=least, max_patches=most)
+    assert found == _optimal_canvas()((height, width), (tile, tile), least, most)
+
+
+@given(SIDES, SIDES, st.integers(1, 12))
+@QUICK
+def test_internvl_keeps_any_limit_and_its_scale(width: int, height: int, most: int) -> None:
+    columns, rows = tiles(internvl.layout, width, height, max_patches=most)
+    assert columns * rows <= most
+    assert tiles(internvl.layout, 3 * width, 3 * height, max_patches=most, tile=3 * 448) == (columns, rows)
+
+
+@pytest.mark.parametrize("rule", [pixtral.layout, llama4.layout, internvl.layout])
+def test_the_number_of_images_does_not_matter(rule: Callable[..., Layout]) -> None:
+    assert {rule(1000, 700, number) for number in (0, 1, 50)} == {rule(1000, 700, 1)}
+
+
 @given(SIDES, SIDES)
 @QUICK
 def test_fixed(width: int, height: int) -> None:
@@ -134,6 +371,9 @@ def test_a_layout_counts_its_slots() -> None:
 
 def test_a_rule_by_name() -> None:
     assert slicing.rule("minicpm") is minicpm.layout
+    assert slicing.rule("pixtral") is pixtral.layout
+    assert slicing.rule("llama4") is llama4.layout
+    assert slicing.rule("internvl") is internvl.layout
     assert slicing.rule("fixed") is fixed.layout
 
 

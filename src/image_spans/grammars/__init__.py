@@ -1,7 +1,7 @@
 """Grammars: from an image's layout to the tokens that stand for it.
 
 A grammar is a module here with two functions; the YAML names it under ``images: grammar``. A grammar of one's own
-(``module:function``) is the first of them alone; what its open and close tokens pair is then their names' meaning.
+(``module:function``) is the first of them alone; what pairs is told by the roles: ``tile_open`` and ``tile_close`` do.
 
 ``write(layout, contract, number)``
     the elements of one image in order; ``number`` counts the conversation's images from 0.
@@ -73,12 +73,20 @@ class _Own:
     function: Callable[..., Iterable[Element]]
 
     def write(self, layout: Layout, contract: Contract, number: int) -> Sequence[Element]:
-        return tuple(self.function(layout, contract, number))
+        elements = self.function(layout, contract, number)
+        if not isinstance(elements, Iterable):
+            raise TypeError(f"expected an iterable of Marker, Fixed and Slots, it returned {elements!r}")
+        return tuple(elements)
 
     def pairs(self, contract: Contract) -> Sequence[Pair]:
-        """Image open and close, and those of a number, where they are declared."""
-        kinds = {"image": contract.images.open and contract.images.close, "number": contract.images.number}
-        return [Pair(kind, f"{kind}_open", f"{kind}_close") for kind, declared in kinds.items() if declared]
+        """Every ``.._open`` and ``.._close`` that are both declared; how they nest, only the function knows."""
+        roles = contract.markers
+        kinds = [role.removesuffix("_open") for role in roles if role.endswith("_open")]
+        kinds = [kind for kind in kinds if f"{kind}_close" in roles]
+        return [
+            Pair(kind, f"{kind}_open", f"{kind}_close", within=tuple(other for other in kinds if other != kind))
+            for kind in kinds
+        ]
 
 
 @cache

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 
 def write(layout: Layout, contract: Contract, number: int) -> Sequence[Element]:
-    """The elements of one image: number, overview, then its slices as the contract nests them."""
+    """The elements of one image: number, overview, then its slices as the contract nests them.
+
+    Raises:
+        ValueError: the rule cuts the image into slices, but the contract has none.
+    """
+    if layout.sliced and contract.slices is None:
+        raise ValueError("the rule cuts the image into slices, but the contract has no slices")
     elements: list[Element] = [Fixed(contract.images.before)]
     numbering = contract.images.number
     if numbering is not None and (numbering.when == "always" or layout.sliced):
