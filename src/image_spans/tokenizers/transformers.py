@@ -242,7 +242,10 @@ def _by_class(transformers: Any, spec: TokenizerSpec, path: Path, keywords: dict
     if path.is_dir():
         return cls.from_pretrained(str(path), local_files_only=True, **keywords)
     names = getattr(cls, "vocab_files_names", {})
-    wanted = "tokenizer.json" if path.suffix == ".json" else names.get("vocab_file", "tokenizer.model")
+    if path.suffix == ".json":
+        wanted = "tekken.json" if path.name.startswith("tekken") else "tokenizer.json"
+    else:
+        wanted = names.get("vocab_file", "tokenizer.model")
     return _from_folder(cls, path, wanted, keywords)
 
 
