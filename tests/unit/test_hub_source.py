@@ -356,6 +356,10 @@ def test_no_hub_offline_and_no_disk(place, server):
     done = place.fetch(HF_HUB_OFFLINE="1")
     told = "mine: failed: org/small cannot be fetched in the client's offline mode (HF_HUB_OFFLINE)\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
+    done = place.fetch(HF_HUB_DOWNLOAD_TIMEOUT="soon")  # read when the client is imported
+    assert done.returncode == 2
+    assert done.stderr.startswith("mine: failed: org/small at 0123456 cannot be fetched: ValueError: ")
+    assert done.stderr.count("\n") == 1
     assert list((place.cache / "hub").iterdir()) == []
     assert server.asked == []
 
@@ -469,3 +473,13 @@ def test_the_yaml_says_where(tmp_path):
 def test_all_kinds_of_sources_are_named():
     with pytest.raises(ValidationError, match=r"a source has one of path, package, wheel, trained, hf; found 'hub'"):
         SOURCE.validate_python({"hub": "org/name"})
+
+
+def test_a_client_that_is_not_installed(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMAGE_SPANS_CACHE", str(tmp_path))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "huggingface_hub"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # which is how Python refuses an import
+    with pytest.raises(Unavailable, match=r"^huggingface_hub cannot be imported: ModuleNotFoundError: "):
+        HubSource(hf="org/small", revision=COMMIT).fetch()
+    assert list((tmp_path / "hub").iterdir()) == []
