@@ -188,8 +188,8 @@ class Images(Model):
         if foreign:
             raise PydanticCustomError(
                 "grammar",
-                "the grammar {name} has no {keys}",
-                {"name": self.grammar, "keys": " and ".join(foreign)},
+                "the grammar {name} has no {keys} ({others})",
+                {"name": self.grammar, "keys": " and ".join(foreign), "others": _grammars_with(foreign)},
             )
         return self._options_fit_slots()
 
@@ -208,6 +208,14 @@ _KEYS_OF_GRAMMARS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "run": ((), ()),
 }
 """Grammar to the keys of ``images`` that it needs and those that it takes besides."""
+
+
+def _grammars_with(keys: list[str]) -> str:
+    """Which grammars do have these keys: the remedy."""
+    names = [name for name, (needed, taken) in _KEYS_OF_GRAMMARS.items() if {*keys} <= {*needed, *taken}]
+    return f"{' and '.join(names)} {'has' if len(names) == 1 else 'have'}" if names else "only module:function may have"
+
+
 _BUILT_IN_ROLES = frozenset(f"{kind}_{side}" for kind in ("image", "slice", "number") for side in ("open", "close")) | {
     "placeholder",
     "row_break",
@@ -247,21 +255,21 @@ class Slices(Model):
         brackets = ("open", "close")
         inside = ("tile_break", "overview_open")
         if self.grammar == "same_span":
-            foreign = [key for key in brackets if getattr(self, key)]
+            foreign, others = [key for key in brackets if getattr(self, key)], "flat and nested have"
             if self.row_break == "":
                 raise PydanticCustomError("slices", "under same_span row_break is a token; leave it out for none", {})
         else:
             missing = [key for key in brackets if not getattr(self, key)]
             if missing:
                 raise PydanticCustomError("slices", "slices under {name} need open and close", {"name": self.grammar})
-            foreign = [key for key in inside if getattr(self, key)]
+            foreign, others = [key for key in inside if getattr(self, key)], "same_span has"
             if self.overview == "last":
-                foreign.append("overview")
+                foreign.append("overview: last")
         if foreign:
             raise PydanticCustomError(
                 "slices",
-                "slices under {name} have no {keys}",
-                {"name": self.grammar, "keys": " and ".join(foreign)},
+                "slices under {name} have no {keys} ({others})",
+                {"name": self.grammar, "keys": " and ".join(foreign), "others": others},
             )
         return self
 

@@ -129,15 +129,70 @@ def in_order(conversation):
 '''
 
 
+GRAMMARS = """\
+from image_spans.grammars import Fixed, Marker, Slots
+
+
+def right(layout, contract, number):
+    yield Marker("sign")
+    yield Slots(layout.slots)
+    yield Fixed(".")
+
+
+def raises(layout, contract, number):
+    raise KeyError("no\\nsuch key")
+
+
+def raises_on_two_lines(layout, contract, number):
+    raise ValueError("one\\ntwo")
+
+
+def writes_text(layout, contract, number):
+    return ["<image>", Slots(layout.slots)]
+
+
+def writes_one_text(layout, contract, number):
+    return "<image>"
+
+
+def writes_nothing(layout, contract, number):
+    pass
+
+
+def undeclared(layout, contract, number):
+    return [Marker("sing"), Slots(layout.slots)]
+
+
+def undeclared_if_wide(layout, contract, number):
+    return [Slots(layout.slots), *(Marker("column_5") for row in layout.grid[:1] if len(row) > 4)]
+
+
+def uneven(layout, contract, number):
+    return [Marker("image_open"), Slots(layout.slots)]
+
+
+def of_two(layout, contract):
+    return [Slots(layout.slots)]
+
+
+def of_class(layout, contract, number):
+    return [Slots]
+
+
+LIST = [Slots(1)]
+"""
+
+
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory: it holds the modules that the YAML names."""
     (tmp_path / "toy_tokenizer.py").write_text(TOKENIZER, encoding="utf-8")
     (tmp_path / "toy_pipeline.py").write_text(PIPELINE, encoding="utf-8")
+    (tmp_path / "toy_grammar.py").write_text(GRAMMARS, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(config, "_loaded", {})
-    for name in ("toy_tokenizer", "toy_pipeline"):
+    for name in ("toy_tokenizer", "toy_pipeline", "toy_grammar"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return tmp_path
 
@@ -588,6 +643,75 @@ BAD_FILES = {
 }
 
 
+ONE_SPAN = "slices: {grammar: same_span, rule: llama4"
+BAD_FILES |= {
+    "rows without a row break": (
+        changed("open: <image>", "grammar: rows"),
+        f"{FILE}:10: {IMAGES}: the grammar rows needs row_break and close",
+    ),
+    "rows with an open": (
+        changed("close: </image>", "grammar: rows\n        close: </image>\n        row_break: <slice>"),
+        f"{FILE}:10: {IMAGES}: the grammar rows has no open (paired has)",
+    ),
+    "run with brackets": (
+        changed("open: <image>", "grammar: run"),
+        f"{FILE}:10: {IMAGES}: the grammar run has no close (paired and rows have)",
+    ),
+    "paired with a row break": (
+        changed("slots: 4", "slots: 4\n        row_break: <slice>"),
+        f"{FILE}:10: {IMAGES}: the grammar paired has no row_break (rows has)",
+    ),
+    "paired with markers": (
+        changed("slots: 4", "slots: 4\n        markers: {sign: <slice>}"),
+        f"{FILE}:10: {IMAGES}: the grammar paired has no markers (only module:function may have)",
+    ),
+    "brackets of slices in one span": (
+        changed("literals: plain", ONE_SPAN + ", open: <slice>}"),
+        f"{FILE}:15: {TOY}.contract.slices: slices under same_span have no open (flat and nested have)",
+    ),
+    "row break in one span that is empty": (
+        changed("literals: plain", ONE_SPAN + ", row_break: ''}"),
+        f"{FILE}:15: {TOY}.contract.slices: under same_span row_break is a token; leave it out for none",
+    ),
+    "tile break of slices with brackets": (
+        changed("literals: plain", "slices: {open: <slice>, close: </slice>, rule: llama4, tile_break: <s>}"),
+        f"{FILE}:15: {TOY}.contract.slices: slices under flat have no tile_break (same_span has)",
+    ),
+    "overview behind slices with brackets": (
+        changed("literals: plain", "slices: {open: <slice>, close: </slice>, rule: llama4, overview: last}"),
+        f"{FILE}:15: {TOY}.contract.slices: slices under flat have no overview: last (same_span has)",
+    ),
+    "overview elsewhere": (
+        changed("literals: plain", ONE_SPAN + ", overview: middle}"),
+        f"{FILE}:15: {TOY}.contract.slices.overview: expected one of first, last, found 'middle'",
+    ),
+    "a role that is taken": (
+        changed("slots: 4", "slots: 4\n        grammar: a:b\n        markers: {row_break: <slice>}"),
+        f"{FILE}:16: {IMAGES}.markers: row_break is a role of its own; choose another name",
+    ),
+    "a role that is no name": (
+        changed("slots: 4", "slots: 4\n        grammar: a:b\n        markers: {tile break: <slice>}"),
+        f"{FILE}:16: {IMAGES}.markers: 'tile break' cannot name a role; expected a name such as tile_break",
+    ),
+    "a token with two roles": (
+        changed("slots: 4", "slots: 4\n        grammar: a:b\n        markers: {sign: <image>}"),
+        f"{FILE}:8: {TOY}.contract: '<image>' is both image_open and sign; no two roles may share a token",
+    ),
+    "slices of a grammar of one's own": (
+        changed("slots: 4", "slots: 4\n        grammar: a:b\n      " + ONE_SPAN + "}"),
+        f"{FILE}:8: {TOY}.contract: slices need the grammar paired, not a:b",
+    ),
+    "option of the rule of rows": (
+        changed(
+            "open: <image>\n        close: </image>\n        placeholder: <unk>\n        slots: 4",
+            "grammar: rows\n        close: </image>\n        placeholder: <unk>\n        row_break: <slice>\n"
+            "        slots: pixtral\n        options: {pach: 14}",
+        ),
+        f"{FILE}:16: {IMAGES}.options: pixtral has no option 'pach'; did you mean 'patch'?",
+    ),
+}
+
+
 @pytest.mark.parametrize("case", BAD_FILES)
 def test_what_is_wrong_is_said_in_one_line(case: str) -> None:
     text, expected = BAD_FILES[case]
@@ -899,6 +1023,79 @@ BAD_LOADS["slots that nothing delivers"] = (
 )
 
 
+def own(function: str, more: str = "") -> str:
+    """The valid file with a grammar of one's own, and a rule that makes 1 to 12 tiles."""
+    return changed("slots: 4", f"slots: internvl\n        grammar: toy_grammar:{function}\n        {more}")
+
+
+GRAMMAR = "the grammar toy_grammar"
+BAD_LOADS |= {
+    "module of a grammar": (
+        changed("slots: 4", "slots: 4\n        grammar: nowhere:write"),
+        "'nowhere:write': there is no module 'nowhere' in {folder} or on sys.path",
+    ),
+    "function of a grammar": (own("rihgt"), "'toy_grammar:rihgt': toy_grammar has no 'rihgt'; did you mean 'right'?"),
+    "grammar that is no function": (own("LIST"), "'toy_grammar:LIST' is a list, not a function"),
+    "grammar that raises": (own("raises"), f"{GRAMMAR}:raises raised KeyError for an image of 1000x700: "),
+    "grammar that raises more than a line": (
+        own("raises_on_two_lines"),
+        f"{GRAMMAR}:raises_on_two_lines raised ValueError for an image of 1000x700: one",
+    ),
+    "grammar that writes text": (
+        own("writes_text"),
+        f"{GRAMMAR}:writes_text wrote '<image>', not a Marker, Fixed or Slots",
+    ),
+    "grammar that is one text": (
+        own("writes_one_text"),
+        f"{GRAMMAR}:writes_one_text wrote '<', not a Marker, Fixed or Slots",
+    ),
+    "grammar that gives nothing back": (
+        own("writes_nothing"),
+        f"{GRAMMAR}:writes_nothing raised TypeError for an image of 1000x700: "
+        "expected an iterable of Marker, Fixed and Slots, it returned None",
+    ),
+    "grammar that writes a class": (own("of_class"), f"{GRAMMAR}:of_class wrote "),
+    "grammar that takes too little": (
+        own("of_two"),
+        f"{GRAMMAR}:of_two raised TypeError for an image of 1000x700: of_two() takes 2 positional arguments but 3",
+    ),
+    "role that nobody declares": (
+        own("undeclared", "markers: {sign: <slice>}"),
+        f"{GRAMMAR}:undeclared wrote the role 'sing', which no key declares; did you mean 'sign'?; "
+        "contract.images.markers names roles of one's own",
+    ),
+    "role that nobody declares, of panoramas only": (
+        own("undeclared_if_wide").replace("close: </image>\n        ", "").replace("open: <image>\n        ", ""),
+        f"{GRAMMAR}:undeclared_if_wide wrote the role 'column_5', which no key declares",
+    ),
+    "open that is never closed": (
+        own("uneven"),
+        f"{GRAMMAR}:uneven wrote 1 image_open and 0 image_close for an image of 1000x700; "
+        "expected as many, or roles of other names",
+    ),
+    "grammar of features": (
+        changed("slots: 4", "slots: from_features\n        grammar: toy_grammar:undeclared").replace(
+            "returns: [image_bounds]", "returns: [features]"
+        ),
+        f"{GRAMMAR}:undeclared wrote the role 'sing', which no key declares",
+    ),
+    "rows of a rule that slices": (
+        changed(
+            "open: <image>\n        close: </image>\n        placeholder: <unk>\n        slots: 4",
+            "grammar: rows\n        close: </image>\n        placeholder: <unk>\n        row_break: <slice>\n"
+            "        slots: internvl",
+        ).replace("flat_slices", "rows"),
+        "the grammar rows raised ValueError for an image of 1000x700: "
+        "the grammar rows writes one block, but the rule cuts the image into slices",
+    ),
+    "slices without a form": (
+        changed("slots: 4", "slots: internvl"),
+        "the grammar paired raised ValueError for an image of 1000x700: "
+        "the rule cuts the image into slices, but the contract has no slices",
+    ),
+}
+
+
 @pytest.mark.parametrize("case", BAD_LOADS)
 def test_what_cannot_be_loaded_is_said_in_one_line(case: str, folder: Path) -> None:
     text, expected = BAD_LOADS[case]
@@ -913,6 +1110,33 @@ def test_what_cannot_be_loaded_is_said_in_one_line(case: str, folder: Path) -> N
 def test_a_function_without_a_signature_is_taken_as_it_is() -> None:
     write(changed(PIPELINE_OF, "encode: builtins:max\n      options: {key: x}"))
     assert load_subject("toy").pipeline.func is max  # type: ignore[attr-defined]
+
+
+def test_a_grammar_of_the_folder() -> None:
+    text = own("right", "markers: {sign: <slice>}").replace("flat_slices", "toy_pipeline:encode")
+    write(text.replace("        open: <image>\n        close: </image>\n", ""))
+    subject = load_subject("toy")
+    assert subject.contract.markers == {"sign": "<slice>", "placeholder": "<unk>"}
+    assert subject.marker_ids == {"sign": 4, "placeholder": 1}
+
+
+def test_a_grammar_is_asked_for_the_sizes_that_its_rule_takes_only() -> None:
+    Path("picky_rule.py").write_text(
+        "from image_spans.slicing import Block, Layout\n"
+        "def wide(width, height, number_of_images):\n"
+        "    if width <= height:\n"
+        "        raise ValueError('portrait')\n"
+        "    return Layout(Block(1, 4))\n",
+        encoding="utf-8",
+    )
+    write(changed("slots: 4", "slots: picky_rule:wide"))
+    assert load_subject("toy").contract.layout(2, 1, 1).slots == 4
+
+
+def test_reading_imports_no_grammar_of_ones_own() -> None:
+    write(own("raises"))
+    assert [spec.contract.images.grammar for spec in read()] == ["toy_grammar:raises"]
+    assert "toy_grammar" not in sys.modules
 
 
 def test_a_declared_order_of_the_folder() -> None:

@@ -6,6 +6,11 @@ from image_spans.slicing import Block, Layout
 from support import contract
 
 IMAGES = {"open": "<image>", "close": "</image>", "placeholder": "<pad>", "slots": 4}
+ROWS = {"grammar": "rows", "close": "<end>", "row_break": "<break>", "placeholder": "<pad>", "slots": "pixtral"}
+RUN = {"grammar": "run", "placeholder": "<pad>", "slots": 4}
+OWN = {"grammar": "my:grammar", "placeholder": "<pad>", "slots": 4}
+FLAT = {"open": "<slice>", "close": "</slice>", "rule": "minicpm"}
+SAME_SPAN = {"grammar": "same_span", "rule": "llama4"}
 
 
 def test_markers_by_role():
@@ -19,6 +24,45 @@ def test_markers_by_role():
         "number_close": "</n>",
         "placeholder": "<pad>",
     }
+
+
+def test_markers_of_rows():
+    assert contract(images=ROWS, slices=None).markers == {
+        "image_close": "<end>",
+        "row_break": "<break>",
+        "placeholder": "<pad>",
+    }
+    assert contract(images={**ROWS, "close": ["<end>", "<eos>"]}, slices=None).markers["image_close_2"] == "<eos>"
+
+
+def test_markers_of_one_span():
+    assert contract(slices=SAME_SPAN).markers == contract(slices=None).markers
+    inside = {"tile_break": "<x>", "row_break": "<y>", "overview_open": "<whole>"}
+    found = contract(slices={**SAME_SPAN, **inside}).markers
+    assert found == {**contract(slices=None).markers, **inside}
+    # Under flat and nested a row break is text.
+    assert "row_break" not in contract(slices={**FLAT, "row_break": "<y>"}).markers
+
+
+def test_markers_of_ones_own():
+    own = {"tile_open": "<t>", "sign": "<pic>"}
+    assert contract(images={**OWN, "markers": own}, slices=None).markers == {**own, "placeholder": "<pad>"}
+    every = {**IMAGES, "number": {"open": "<n>", "close": "</n>"}, "row_break": "<break>", "markers": own}
+    assert contract(images={**every, "grammar": "my:grammar"}, slices=None).markers == {
+        "image_open": "<image>",
+        "image_close": "</image>",
+        **own,
+        "row_break": "<break>",
+        "number_open": "<n>",
+        "number_close": "</n>",
+        "placeholder": "<pad>",
+    }
+
+
+def test_the_text_between_rows():
+    assert contract().slices.row_text == "\n"
+    assert contract(slices={**FLAT, "row_break": ""}).slices.row_text == ""
+    assert contract(slices={**FLAT, "row_break": ","}).slices.row_text == ","
 
 
 def test_short_forms():
@@ -123,6 +167,73 @@ def test_rule_of_the_user(tmp_path):
             "'flat', 'nested' or 'same_span'",
         ),
         ({"slices": {"open": "<s>", "close": "</s>"}}, "slices.rule"),
+        (
+            {"images": {**RUN, "grammar": "rows"}, "slices": None},
+            "the grammar rows needs row_break and close",
+        ),
+        ({"images": {**ROWS, "close": ()}, "slices": None}, "the grammar rows needs row_break and close"),
+        ({"images": {**ROWS, "row_break": None}, "slices": None}, "the grammar rows needs row_break and close"),
+        ({"images": {**ROWS, "row_break": ""}, "slices": None}, "images.row_break"),
+        ({"images": {**ROWS, "row_break": ["<a>", "<b>"]}, "slices": None}, "images.row_break"),
+        ({"images": {**ROWS, "open": "<o>"}, "slices": None}, "the grammar rows has no open (paired has)"),
+        (
+            {"images": {**ROWS, "number": {"open": "<n>", "close": "</n>"}}, "slices": None},
+            "the grammar rows has no number (paired has)",
+        ),
+        ({"images": ROWS}, "slices need the grammar paired, not rows"),
+        ({"images": ROWS, "slices": SAME_SPAN}, "slices need the grammar paired, not rows"),
+        ({"images": {**ROWS, "row_break": "<end>"}, "slices": None}, "'<end>' is both image_close and row_break"),
+        ({"images": {**RUN, "close": "<end>"}, "slices": None}, "the grammar run has no close (paired and rows have)"),
+        ({"images": {**RUN, "row_break": "<b>"}, "slices": None}, "the grammar run has no row_break (rows has)"),
+        ({"images": {**IMAGES, "row_break": "<b>"}}, "the grammar paired has no row_break (rows has)"),
+        (
+            {"images": {**IMAGES, "row_break": "<b>", "markers": {"a": "<a>"}}},
+            "the grammar paired has no row_break and markers (only module:function may have)",
+        ),
+        ({"slices": {**SAME_SPAN, "open": "<s>"}}, "slices under same_span have no open (flat and nested have)"),
+        (
+            {"slices": {**SAME_SPAN, "open": "<s>", "close": "</s>"}},
+            "slices under same_span have no open and close (flat and nested have)",
+        ),
+        ({"slices": {**SAME_SPAN, "row_break": ""}}, "under same_span row_break is a token; leave it out for none"),
+        ({"slices": {**SAME_SPAN, "tile_break": ""}}, "slices.tile_break"),
+        ({"slices": {**SAME_SPAN, "overview_open": ""}}, "slices.overview_open"),
+        ({"slices": {**SAME_SPAN, "overview": "middle"}}, "'first' or 'last'"),
+        ({"slices": {**SAME_SPAN, "tile_break": "<pad>"}}, "'<pad>' is both tile_break and placeholder"),
+        (
+            {"slices": {**SAME_SPAN, "tile_break": "<x>", "row_break": "<x>"}},
+            "'<x>' is both tile_break and row_break",
+        ),
+        ({"slices": {**FLAT, "tile_break": "<x>"}}, "slices under flat have no tile_break (same_span has)"),
+        ({"slices": {**FLAT, "overview": "last"}}, "slices under flat have no overview: last (same_span has)"),
+        (
+            {"slices": {**FLAT, "grammar": "nested", "overview_open": "<o>", "overview": "last"}},
+            "slices under nested have no overview_open and overview: last (same_span has)",
+        ),
+        ({"slices": {**FLAT, "tile_braek": "<x>"}}, "unknown key 'tile_braek'; did you mean 'tile_break'?"),
+        ({"images": OWN}, "slices need the grammar paired, not my:grammar"),
+        *[
+            ({"images": {**OWN, "markers": {role: "<a>"}}, "slices": None}, f"{role} is a role of its own")
+            for role in ("image_open", "slice_close", "number_open", "placeholder", "row_break", "tile_break")
+        ],
+        (
+            {"images": {**OWN, "open": ["<a>", "<b>"], "markers": {"image_open_2": "<c>"}}, "slices": None},
+            "image_open_2 is a role of its own; choose another name",
+        ),
+        *[
+            (
+                {"images": {**OWN, "markers": {role: "<a>"}}, "slices": None},
+                f"{role!r} cannot name a role; expected a name such as tile_break",
+            )
+            for role in ("tile break", "<tile>", "", "2nd")
+        ],
+        ({"images": {**OWN, "markers": {"tile": ""}}, "slices": None}, "images.markers.tile"),
+        ({"images": {**OWN, "markers": {"tile": ["<a>"]}}, "slices": None}, "images.markers.tile"),
+        ({"images": {**OWN, "markers": {"a": "<pad>"}}, "slices": None}, "'<pad>' is both a and placeholder"),
+        ({"images": {**OWN, "markers": {"a": "<a>", "b": "<a>"}}, "slices": None}, "'<a>' is both a and b"),
+        ({"images": {**OWN, "open": "<a>", "markers": {"b": "<a>"}}, "slices": None}, "'<a>' is both image_open and b"),
+        ({"images": {**OWN, "options": {"a": 1}}, "slices": None}, "options belong to a rule named by slots"),
+        ({"images": {**OWN, "grammar": "my:"}, "slices": None}, "unknown grammar 'my:'"),
         ({"literals": "ignore"}, "'plain', 'reject' or 'interpret'"),
         ({"literals": {"per": {"<image>": "ignore"}}}, "'plain', 'reject' or 'interpret'"),
         ({"literals": {"policy": "plain", "tags": "x"}}, "unknown key 'tags'; did you mean 'tag'?"),
@@ -145,6 +256,10 @@ def test_what_is_on_the_edge_is_accepted():
     assert contract(images={**IMAGES, "slots": "my:rule", "options": {"a": 1}}, slices=None).images.options == {"a": 1}
     assert contract(slices={"open": "<s>", "close": "</s>", "rule": "my:rule"}).slices.rule == "my:rule"
     assert contract(literals={"policy": "reject", "tag": "<image>"}).literals.tag == "<image>"
+    assert contract(images={**OWN, "open": "<a>"}, slices=None).images.close == ()
+    assert contract(images={**OWN, "markers": {"image_opener": "<a>"}}, slices=None).images.open == ()
+    assert contract(slices={**SAME_SPAN, "overview": "last"}).slices.overview == "last"
+    assert contract(slices={**FLAT, "overview": "first"}).slices.overview == "first"
 
 
 def test_defaults():

@@ -40,6 +40,122 @@ def test_nested_with_text_round_the_block():
     assert texts(expected)[-1] == ")"
 
 
+ROWS = {
+    "grammar": "rows",
+    "row_break": "<break>",
+    "close": "<end>",
+    "placeholder": "<pad>",
+    "slots": "pixtral",
+    "options": {"size": 64},
+}
+BREAKS = {"tile_break": "<x>", "row_break": "<y>", "overview_open": "<whole>"}
+
+
+def shown(expected):
+    """The tokens as one line: markers by role, runs of placeholders by length."""
+    return " ".join(str(count) if role == "placeholder" else role for role, count in expected.tokens)
+
+
+@pytest.mark.parametrize(
+    ("size", "tokens"),
+    [
+        ((1, 1), "1 image_close"),
+        ((48, 16), "3 image_close"),
+        ((16, 48), "1 row_break 1 row_break 1 image_close"),
+        ((48, 32), "3 row_break 3 image_close"),
+        ((640, 320), "4 row_break 4 image_close"),
+    ],
+)
+def test_rows(size, tokens):
+    """A break between two rows, and at the end of the last one the end of the image in its place."""
+    assert shown(Oracle(contract(images=ROWS, slices=None)).expected(user(Image(*size)))) == tokens
+
+
+def test_rows_in_a_conversation():
+    images = {**ROWS, "close": ["<end>", "<over>"], "before": "(", "after": ")"}
+    expected = Oracle(contract(images=images, slices=None)).expected(user(Image(32, 32), Text("a"), Image(1, 1)))
+    assert shown(expected) == "2 row_break 2 image_close image_close_2 1 image_close image_close_2"
+    assert texts(expected) == ["(", "", "", "", "", ")a(", "", "", ")"]
+    assert expected.owners == [0] * 5 + [1] * 3
+    adjacent = Oracle(contract(images=ROWS, slices=None)).expected(user(Image(16, 16), Image(16, 16)))
+    assert shown(adjacent) == "1 image_close 1 image_close"  # the end parts them; a run of two would not
+    assert Oracle(contract(images=ROWS, slices=None)).pairs == ()
+
+
+def test_rows_have_no_form_for_slices():
+    images = {**ROWS, "slots": "internvl", "options": {}}
+    with pytest.raises(ValueError, match="the grammar rows writes one block, but the rule cuts the image into slices"):
+        Oracle(contract(images=images, slices=None)).expected(user(Image(1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("size", "keys", "tokens"),
+    [
+        # Not sliced: the overview alone, without separators.
+        ((1, 1), {}, "image_open 4 image_close"),
+        ((1, 1), {**BREAKS}, "image_open overview_open 4 image_close"),
+        ((1, 1), {**BREAKS, "overview": "last"}, "image_open overview_open 4 image_close"),
+        # Without separators all runs touch: InternVL.
+        ((337, 1), {}, "image_open 12 image_close"),
+        ((672, 672), {"overview": "last"}, "image_open 20 image_close"),
+        # With all: Llama 4 has the overview last.
+        (
+            (672, 672),
+            {**BREAKS, "overview": "last"},
+            "image_open 4 tile_break 4 row_break 4 tile_break 4 row_break overview_open 4 image_close",
+        ),
+        (
+            (672, 672),
+            {**BREAKS, "overview": "first"},
+            "image_open overview_open 4 row_break 4 tile_break 4 row_break 4 tile_break 4 image_close",
+        ),
+        ((337, 1), {**BREAKS, "overview": "last"}, "image_open 4 tile_break 4 row_break overview_open 4 image_close"),
+        ((1, 337), {**BREAKS, "overview": "last"}, "image_open 4 row_break 4 row_break overview_open 4 image_close"),
+        # With some.
+        ((672, 672), {"tile_break": "<x>"}, "image_open 8 tile_break 8 tile_break 4 image_close"),
+        ((672, 672), {"tile_break": "<x>", "overview": "last"}, "image_open 4 tile_break 8 tile_break 8 image_close"),
+        ((672, 672), {"row_break": "<y>"}, "image_open 4 row_break 8 row_break 8 image_close"),
+        ((672, 672), {"row_break": "<y>", "overview": "last"}, "image_open 8 row_break 8 row_break 4 image_close"),
+        ((672, 672), {"overview_open": "<w>"}, "image_open overview_open 20 image_close"),
+        ((672, 672), {"overview_open": "<w>", "overview": "last"}, "image_open 16 overview_open 4 image_close"),
+    ],
+)
+def test_one_span(size, keys, tokens):
+    one_span = {"grammar": "same_span", "rule": "llama4", **keys}
+    oracle = Oracle(contract(slices=one_span))
+    assert shown(oracle.expected(user(Image(*size)))) == tokens
+    assert oracle.pairs == (Pair("image", "image_open", "image_close"),)
+
+
+@pytest.mark.parametrize("overview", ["first", "last"])
+def test_one_span_without_an_overview(overview, tmp_path):
+    (tmp_path / "tiles_of_this_test.py").write_text(
+        "from image_spans.slicing import Block, Layout\n"
+        "def tiles(width, height, number_of_images, *, slots):\n"
+        "    return Layout(None, ((Block(1, slots),) * width,) * height)\n"
+    )
+    one_span = {"grammar": "same_span", "rule": "tiles_of_this_test:tiles", "overview": overview, **BREAKS}
+    oracle = Oracle(contract(slices=one_span).locate(tmp_path))
+    expected = oracle.expected(user(Image(2, 2)))
+    assert shown(expected) == "image_open 4 tile_break 4 row_break 4 tile_break 4 image_close"
+
+
+def test_one_span_with_a_number_and_text_round_it():
+    images = {**IMAGES, "number": {"open": "<n>", "close": "</n>", "when": "sliced"}, "before": "(", "after": ")"}
+    one_span = {"grammar": "same_span", "rule": "llama4", "tile_break": "<x>"}
+    expected = Oracle(contract(images=images, slices=one_span)).expected(user(SMALL, Image(337, 1)))
+    assert shown(expected) == "image_open 4 image_close number_open number_close image_open 8 tile_break 4 image_close"
+    assert texts(expected) == ["(", "", "", ")(", "1", "", "", "", "", "", ")"]
+    assert expected.owners == [0] * 3 + [1] * 7
+
+
+def test_slices_that_the_contract_does_not_know_are_not_dropped():
+    oracle = Oracle(contract(images={**IMAGES, "slots": "internvl"}, slices=None))
+    assert oracle.expected(user(SMALL)).tokens == [("image_open", 1), ("placeholder", 256), ("image_close", 1)]
+    with pytest.raises(ValueError, match="the rule cuts the image into slices, but the contract has no slices"):
+        oracle.expected(user(Image(1, 2)))
+
+
 @pytest.mark.parametrize(("when", "numbers"), [("always", ["7", "8"]), ("sliced", ["8"])])
 def test_numbers(when, numbers):
     numbering = {"open": "<image_id>", "close": "</image_id>", "when": when, "from": 7}

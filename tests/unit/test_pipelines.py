@@ -19,6 +19,17 @@ NUMBERED = {**IMAGES, "number": {"open": "<image_id>", "close": "</image_id>"}}
 NESTED = {"grammar": "nested", "open": "<slice>", "close": "</slice>", "rule": "minicpm"}
 RUN = {"grammar": "run", "placeholder": "<pad>", "slots": "minicpm", "options": {"slots": 4}}
 CHAT = {"begin": ["!", ""], "user": ["U:", ";"], "assistant": ["A:", "</s>\n"], "end": ["?", ""]}
+ROWS = {
+    "grammar": "rows",
+    "row_break": "<slice>",
+    "close": "</image>",
+    "placeholder": "<pad>",
+    "slots": "pixtral",
+    "options": {"size": 64},
+}
+BREAKS = {"tile_break": "<slice>", "row_break": "</slice>", "overview_open": "<image_id>"}
+ONE_SPAN = {"grammar": "same_span", "rule": "llama4"}
+LLAMA4 = {"slices": {**ONE_SPAN, **BREAKS, "overview": "last"}}
 NAMES = {"[": 1, "]": 2, "{": 3, "}": 4, "(": 5, ")": 6, ".": 7, "#": 900, "^": 0}
 
 
@@ -62,6 +73,54 @@ CASES = [
         {"images": {**RUN, "before": "x", "after": "y"}, "slices": None},
         "x....yx....y",
     ),
+    # Rows of patches: ``{`` is the break.
+    ("rows", user(Text("a"), Image(48, 32), Text("b")), {"images": ROWS, "slices": None}, "a...{...]b"),
+    ("rows", user(Image(1, 1), Image(16, 48)), {"images": ROWS, "slices": None}, ".].{.{.]"),
+    (
+        "rows",
+        user(Image(640, 320)),
+        {"images": {**ROWS, "close": ["</image>", "</slice>"], "before": "x", "after": "y"}, "slices": None},
+        "x....{....]}y",
+    ),
+    # All tiles in one span: ``{`` parts tiles, ``}`` rows, ``(`` opens the overview.
+    ("same_span", user(SMALL, Text("a")), LLAMA4, "[(....]a"),
+    ("same_span", user(Text("a"), Image(337, 1), SMALL), LLAMA4, "a[....{....}(....][(....]"),
+    ("same_span", user(Image(672, 672)), LLAMA4, "[....{....}....{....}(....]"),
+    ("same_span", user(Image(672, 672)), {"slices": {**ONE_SPAN, **BREAKS}}, "[(....}....{....}....{....]"),
+    ("same_span", user(SMALL), {"slices": {**ONE_SPAN, **BREAKS}}, "[(....]"),
+    ("same_span", user(Image(337, 1), Text("a")), {"slices": ONE_SPAN}, "[............]a"),
+    ("same_span", user(Image(1, 337)), {"slices": {**ONE_SPAN, "overview": "last"}}, "[............]"),
+    (
+        "same_span",
+        user(Image(672, 672)),
+        {"slices": {**ONE_SPAN, "row_break": "</slice>", "overview": "last"}},
+        "[........}........}....]",
+    ),
+    ("same_span", user(Image(672, 672)), {"slices": {**ONE_SPAN, "row_break": "</slice>"}}, "[....}........}........]"),
+    (
+        "same_span",
+        user(Image(672, 672)),
+        {"slices": {**ONE_SPAN, "tile_break": "<slice>", "overview": "last"}},
+        "[....{........{........]",
+    ),
+    (
+        "same_span",
+        user(SMALL),
+        {"images": {**IMAGES, "open": ["<image>", "<slice>"], "before": "x", "after": "y"}, "slices": ONE_SPAN},
+        "x[{....]y",
+    ),
+    (
+        "same_span",
+        user(SMALL, Image(337, 1)),
+        {"images": {**NUMBERED, "number": {**NUMBERED["number"], "from": 1}}, "slices": ONE_SPAN},
+        "(1)[....](2)[............]",
+    ),
+    (
+        "same_span",
+        user(SMALL, Image(337, 1)),
+        {"images": {**NUMBERED, "number": {**NUMBERED["number"], "when": "sliced"}}, "slices": ONE_SPAN},
+        "[....](1)[............]",
+    ),
 ]
 
 
@@ -88,6 +147,8 @@ def test_slices_without_an_overview(tmp_path):
     for name, slices, ids in (
         ("flat_slices", {"open": "<slice>", "close": "</slice>", **rule}, "{....}{....},{....}{....}a"),
         ("nested_slices", {**NESTED, **rule}, "{[....][....],[....][....]}a"),
+        ("same_span", {**ONE_SPAN, **BREAKS, "rule": rule["rule"]}, "[....{....}....{....]a"),
+        ("same_span", {**ONE_SPAN, **BREAKS, "rule": rule["rule"], "overview": "last"}, "[....{....}....{....]a"),
     ):
         promise = contract(slices=slices).locate(tmp_path)
         one = subject(name, promised=promise)
@@ -102,6 +163,16 @@ def test_bounds_by_hand():
     run = contract(images={**RUN, "slots": 4, "options": {}}, slices=None)
     encode = partial(pipelines.reference("placeholder_run"), ToyTokenizer(), contract=run)
     assert encode(user(SMALL, SMALL))["image_bounds"] == [(0, 4), (4, 8)]
+
+
+def test_bounds_of_rows_and_tiles():
+    encode = partial(pipelines.reference("rows"), ToyTokenizer(), contract=contract(images=ROWS, slices=None))
+    assert encode(user(Text("a"), Image(48, 32)))["image_bounds"] == [(1, 4), (5, 8)]
+    encode = partial(pipelines.reference("same_span"), ToyTokenizer(), contract=contract(**LLAMA4))
+    assert encode(user(Text("a"), Image(337, 1)))["image_bounds"] == [(2, 6), (7, 11), (13, 17)]
+    # Runs that touch are several bounds; spans.bounds takes either.
+    encode = partial(pipelines.reference("same_span"), ToyTokenizer(), contract=contract(slices=ONE_SPAN))
+    assert encode(user(Image(337, 1)))["image_bounds"] == [(1, 5), (5, 9), (9, 13)]
 
 
 TWO = Conversation([Message("user", [Text("a")]), Message("user", [Text("b")])])
@@ -144,6 +215,10 @@ def test_assemblies_differ_in_where_text_is_cut(conversation, assembly, ids):
             "....a....^b",
             [(0, 4), (5, 9)],
         ),
+        ("rows", {"images": ROWS, "slices": None}, user(Image(16, 32)), "exactly_once", "^.{.]", [(1, 2), (3, 4)]),
+        ("rows", {"images": ROWS, "slices": None}, user(SMALL, Text("a")), "after_images", ".]^a", [(0, 1)]),
+        ("same_span", LLAMA4, user(SMALL, Text("a")), "exactly_once", "^[(....]a", [(3, 7)]),
+        ("same_span", LLAMA4, user(Image(337, 1), Text("a")), "after_images", "[....{....}(....]^a", None),
         ("flat_slices", {"template": {"begin": ["<s>", ""]}}, user(SMALL), "exactly_once", "^[....]", [(2, 6)]),
         ("flat_slices", {"template": {"begin": ["<s>", ""]}}, user(SMALL), "none", "^[....]", [(2, 6)]),
         ("flat_slices", {"template": CHAT}, user(SMALL), "exactly_once", "^!U:[....];?", [(5, 9)]),
@@ -209,6 +284,13 @@ def test_a_marker_that_the_vocabulary_lacks_is_refused(missing):
     tokenizer = ToyTokenizer(specials=tuple({"<image>", "</image>", "<pad>"} - {missing}))
     with pytest.raises(ValueError, match=f"the vocabulary has no token '{missing}'"):
         pipelines.reference("flat_slices")(tokenizer, user(SMALL), contract=contract())
+
+
+def test_what_the_others_need():
+    with pytest.raises(AssertionError, match="rows needs row_break in the contract"):
+        pipelines.reference("rows")(ToyTokenizer(), user(), contract=contract())
+    with pytest.raises(AssertionError, match="same_span needs slices in the contract"):
+        pipelines.reference("same_span")(ToyTokenizer(), user(), contract=contract(slices=None))
 
 
 def test_nested_needs_slices():

@@ -18,6 +18,7 @@ def encode(
     images, slices = contract.images, contract.slices
     assert slices is not None, "same_span needs slices in the contract"
     prompt = Prompt(tokenizer, contract.template, assembly)
+    count = 0
 
     def token(name: str | None) -> None:
         if name is not None:
@@ -36,6 +37,11 @@ def encode(
                 continue
             layout = contract.layout(part.width, part.height, len(conversation.images))
             prompt.fixed(images.before)
+            if images.number and (images.number.when == "always" or layout.sliced):
+                prompt.token(images.number.open)
+                prompt.fixed(str(images.number.start + count))
+                prompt.token(images.number.close)
+            count += 1
             for name in images.open:
                 token(name)
             if slices.overview == "first":
