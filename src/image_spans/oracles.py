@@ -308,7 +308,7 @@ class _Builder:
             self.gaps[-1].append(Piece(text, message))
 
     def begin(self, message: int) -> None:
-        """Text begins here, a message or what somebody typed: an empty piece, in front of which a dummy prefix may stand."""
+        """A message begins here, or what somebody typed: an empty piece, in front of which a dummy prefix may stand."""
         self.gaps[-1].append(Piece("", message))
 
     def token(self, role: str, count: int, owner: int | None, message: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from itertools import groupby
 
 from image_spans.errors import ConfigError
-from image_spans.subject import Ids
+from image_spans.subject import Ids, nameless
 
 
 def spelled(ids: Ids, known: Callable[[int], bool], decode: Callable[[list[int]], str]) -> str:
@@ -17,13 +17,8 @@ def spelled(ids: Ids, known: Callable[[int], bool], decode: Callable[[list[int]]
     if all(map(known, ids)):
         return decode(list(ids))
     return "".join(
-        decode(list(stretch)) if inside else "".join(map(outside, stretch)) for inside, stretch in groupby(ids, known)
+        decode(list(stretch)) if inside else "".join(map(nameless, stretch)) for inside, stretch in groupby(ids, known)
     )
-
-
-def outside(token_id: int) -> str:
-    """How an id outside of the vocabulary is shown."""
-    return f"<id {token_id}>"
 
 
 def beside_names(

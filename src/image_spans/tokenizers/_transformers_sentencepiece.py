@@ -10,8 +10,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from image_spans.errors import ConfigError
-from image_spans.subject import Ids
-from image_spans.tokenizers._ids import beside_names, outside, spelled
+from image_spans.subject import Ids, nameless
+from image_spans.tokenizers._ids import beside_names, spelled
 from image_spans.tokenizers.sentencepiece import special_pieces
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class TransformersPieceTokenizer:
 
     def id_to_token(self, token_id: int) -> str:
         token = self._token(token_id)
-        return outside(token_id) if token is None else token
+        return nameless(token_id) if token is None else token
 
     def _look_up(self, token_id: int) -> str | None:
         if token_id < 0:

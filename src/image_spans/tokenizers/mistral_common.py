@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from image_spans.errors import ConfigError, Unavailable, nearest
-from image_spans.subject import Ids, Tokenizer
-from image_spans.tokenizers._ids import beside_names, named, outside, spelled
+from image_spans.subject import Ids, Tokenizer, nameless
+from image_spans.tokenizers._ids import beside_names, named, spelled
 
 if TYPE_CHECKING:
     from image_spans.tokenizers import TokenizerSpec
@@ -60,7 +60,7 @@ class _MistralTokenizer:
 
     def id_to_token(self, token_id: int) -> str:
         # The library itself would take -1 for the last special token.
-        return self._name(token_id) if self._known(token_id) else outside(token_id)
+        return self._name(token_id) if self._known(token_id) else nameless(token_id)
 
     def special_tokens(self) -> Mapping[str, int]:
         return self._special

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from image_spans.errors import ConfigError
-from image_spans.subject import Ids, Tokenizer
-from image_spans.tokenizers._ids import named, outside, spelled
+from image_spans.subject import Ids, Tokenizer, nameless
+from image_spans.tokenizers._ids import named, spelled
 
 if TYPE_CHECKING:
     from image_spans.tokenizers import TokenizerSpec
@@ -53,7 +53,7 @@ class SentencePieceTokenizer:
         return token_id if self._native.id_to_piece(token_id) == token else None
 
     def id_to_token(self, token_id: int) -> str:
-        return str(self._native.id_to_piece(token_id)) if 0 <= token_id < self._size else outside(token_id)
+        return str(self._native.id_to_piece(token_id)) if 0 <= token_id < self._size else nameless(token_id)
 
     def special_tokens(self) -> Mapping[str, int]:
         if self._special is None:

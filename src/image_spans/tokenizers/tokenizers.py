@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from image_spans.errors import ConfigError
-from image_spans.subject import Ids, Tokenizer
-from image_spans.tokenizers._ids import named, outside, spelled
+from image_spans.subject import Ids, Tokenizer, nameless
+from image_spans.tokenizers._ids import named, spelled
 
 if TYPE_CHECKING:
     from image_spans.tokenizers import TokenizerSpec
@@ -67,7 +67,7 @@ class RawTokenizer:
 
     def id_to_token(self, token_id: int) -> str:
         token = self._name(token_id)
-        return outside(token_id) if token is None else token
+        return nameless(token_id) if token is None else token
 
     def _name(self, token_id: int) -> str | None:
         try:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from image_spans.errors import ConfigError, Unavailable, nearest
-from image_spans.subject import Ids, Tokenizer
+from image_spans.subject import Ids, Tokenizer, nameless
 from image_spans.tokenizers import _transformers_sentencepiece as pieces
 from image_spans.tokenizers import mistral_common
-from image_spans.tokenizers._ids import named, outside, spelled
+from image_spans.tokenizers._ids import named, spelled
 from image_spans.tokenizers.tokenizers import completed
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class TransformersTokenizer:
 
     def id_to_token(self, token_id: int) -> str:
         token = self._name(token_id)
-        return outside(token_id) if token is None else token
+        return nameless(token_id) if token is None else token
 
     def _name(self, token_id: int) -> str | None:
         try:
