@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 DEFAULT = "tokenizers_under_test.yaml"
 _STASH: pytest.StashKey[Session] = pytest.StashKey()
+_STRAYS: pytest.StashKey[set[Path]] = pytest.StashKey()
+"""Files of our name that pytest came across, but that are not in this run."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -93,7 +95,7 @@ def _subject_files(config: pytest.Config) -> list[Path]:
     if option is not None:
         file = (here / option).resolve()
         if not file.is_file():
-            raise pytest.UsageError(f"--spans-subjects: there is no file {option}")
+            raise pytest.UsageError(f"--spans-subjects: there is no file {option}{_hint(config, option)}")
         return [file]
     typed = []
     for argument in config.args:
@@ -107,6 +109,18 @@ def _subject_files(config: pytest.Config) -> list[Path]:
         return []
     wanted = not _is_typed(config) or config.option.pyargs or _is_own_clone(config)
     return [default] if wanted or _is_inside_arguments(config, default) else []
+
+
+def _hint(config: pytest.Config, option: str) -> str:
+    """What may have been meant by the name of a file that is not there."""
+    from image_spans.errors import nearest
+
+    default = _default_file(config)
+    if default is not None and any(line.strip() == f"{option}:" for line in default.read_text("utf-8").splitlines()):
+        return f"; it is a subject of {DEFAULT}: select it with -k {option}"
+    folder = Path(config.invocation_params.dir, option).parent
+    files = [path.name for path in folder.glob("*.y*ml")] if folder.is_dir() else []
+    return nearest(Path(option).name, files)
 
 
 def _default_file(config: pytest.Config) -> Path | None:
@@ -173,11 +187,14 @@ def _import(path: Path) -> ModuleType:
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> SubjectsFile | None:
     session = parent.config.stash.get(_STASH, None)
     if session is not None and file_path.resolve() in session.files:
+        session.collected.add(file_path.resolve())
         if file_path.is_relative_to(parent.config.rootpath):
             return SubjectsFile.from_parent(parent, path=file_path)
         # pytest would give a file outside of its root an empty node id.
         nodeid = os.path.relpath(file_path, parent.config.rootpath).replace(os.sep, "/")
         return SubjectsFile.from_parent(parent, path=file_path, nodeid=nodeid)
+    if file_path.name == DEFAULT and file_path.resolve() != _default_file(parent.config):
+        parent.config.stash.setdefault(_STRAYS, set()).add(file_path)
     return None
 
 
@@ -232,7 +249,10 @@ class _Recorder:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     session = config.stash.get(_STASH, None)
-    return session.header() if session is not None else []
+    if session is not None:
+        return session.header()
+    default = _default_file(config)
+    return [f"image-spans: {DEFAULT} is not in this run, whose arguments name other tests"] if default else []
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -241,6 +261,28 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         from image_spans.report import write_summary
 
         write_summary(terminalreporter, session)
+    strays: set[Path] = config.stash.get(_STRAYS, set())
+    for path in sorted(strays):
+        shown = os.path.relpath(path, config.invocation_params.dir)
+        why = f"was found, but only the one in the root is read; name it: pytest {shown}"
+        terminalreporter.write_line(f"image-spans: NOT TESTED: {shown} {why}", yellow=True)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    ours = session.config.stash.get(_STASH, None)
+    worker_output = getattr(session.config, "workeroutput", None)
+    if worker_output is not None:
+        worker_output["image_spans_strays"] = [str(path) for path in session.config.stash.get(_STRAYS, set())]
+    elif ours is not None and exitstatus == pytest.ExitCode.OK and ours.all_skipped:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """xdist: what a worker came across."""
+    strays = getattr(node, "workeroutput", {}).get("image_spans_strays", ())
+    if strays:
+        node.config.stash.setdefault(_STRAYS, set()).update(map(Path, strays))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -93,6 +93,10 @@ class Session:
         self.foreign = Foreign(_seconds(pytest_config.getoption("spans_timeout")), os.dup(2))
         self.default_file = next(iter(self.files))
         self.outcomes = Outcomes()
+        self.collected: set[Path] = set()
+        """The files that pytest came across."""
+        self.unavailable: dict[str, str] = {}
+        """Subject to the reason why its tokenizer could not be loaded after all."""
         self._loaded: dict[config.SubjectSpec, Subject | ConfigError | Unavailable] = {}
         self._engines: dict[Path, Engine] = {}
         self._selected: set[tuple[config.SubjectSpec, str, str]] = set()
@@ -189,6 +193,12 @@ class Session:
         if failed:
             self._blocked(spec, failed[0].check, str(failed[0]))
         done = engine.survey(subject, position, one.family)
+        if self._only is None and not _tells_of_images(done, position):
+            pytest.fail(
+                f"{spec.name}: none of the {len(done.conversations)} conversations drawn for the position {position} "
+                "holds an image, so nothing was tested",
+                pytrace=False,
+            )
         stuck = engine.bench(subject).unjudgeable
         if stuck is not None and stuck.check != check:
             self._blocked(spec, stuck.check, str(stuck), stuck.facts["position"])
@@ -324,6 +334,8 @@ class Session:
             "group": one.group if one else "contract",
             "status": status,
         }
+        if "cannot be had" in reason:
+            record["unavailable"] = reason.partition(": ")[2]
         if self._config.getoption("hypothesis_show_statistics", False) and one is not None:
             record["statistics"] = self._statistics(trial, one.family)
         report.image_spans = record  # type: ignore[attr-defined]
@@ -347,6 +359,8 @@ class Session:
         """Count one report."""
         cell = self.outcomes.cells.setdefault((record["subject"], record["group"]), Counter())
         cell[record["status"]] += 1
+        if "unavailable" in record:
+            self.unavailable[record["subject"]] = record["unavailable"]
         lines = record.get("statistics")
         if lines:
             self.outcomes.statistics[lines[0]] = lines[1:]
@@ -359,7 +373,57 @@ class Session:
             skipped = f", {len(file.missing)} skipped" if file.missing else ""
             lines.append(f"image-spans: {shown}: {len(file.specs)} subjects{skipped}")
             lines += [f"  skipped {name}: {reason}" for name, reason in file.missing.items()]
+            idle = [spec.name for spec in file.specs if spec.name not in file.missing and not self._has_trials(spec)]
+            lines += [f"  not tested {name}: no check of --spans-checks applies to it" for name in idle]
         return lines
+
+    def _has_trials(self, spec: config.SubjectSpec) -> bool:
+        return any(trial.subject is spec for family in ("once", *FAMILIES) for trial in self.trials(spec.path, family))
+
+    def untested(self) -> list[str]:
+        """What a green run must not hide: subjects of which nothing was judged, and files of which nothing ran."""
+        judged = {
+            name
+            for (name, _), counts in self.outcomes.cells.items()
+            if any(counts[status] for status in counts if status not in ("skipped", "blocked"))
+        }
+        present = {name for name, _ in self.outcomes.cells}
+        lines = []
+        for path, file in self.files.items():
+            names = [spec.name for spec in file.specs]
+            if not present & set(names):
+                lines.append(f"NOTHING TESTED of {_relative(path, self._config.rootpath)}: {self._why_nothing(path)}")
+                continue
+            for name in names:
+                if name in present and name not in judged:
+                    why = file.missing.get(name) or self.unavailable.get(name, "all of its tests were skipped")
+                    lines.append(f"NOT TESTED: {name}: {why}")
+        return lines
+
+    def _why_nothing(self, path: Path) -> str:
+        if path in self.collected:
+            return "its tests were deselected (-k, -m, --lf, --deselect)"
+        if hasattr(self._config, "workerinput") or self._config.pluginmanager.hasplugin("dsession"):
+            return "it was not collected (--ignore, collect_ignore), or its tests were deselected (-k, -m, --lf)"
+        return "it was found, but not collected (--ignore, collect_ignore, an addopts that names other paths)"
+
+    @property
+    def collect_only(self) -> bool:
+        """Whether pytest was asked to run nothing."""
+        return bool(self._config.option.collectonly)
+
+    @property
+    def all_skipped(self) -> bool:
+        """Whether tests of subjects ended, but none of them judged anything."""
+        statuses = {status for counts in self.outcomes.cells.values() for status in counts}
+        return bool(statuses) and statuses <= {"skipped", "blocked"}
+
+
+def _tells_of_images(done: Pass, position: str) -> bool:
+    """Whether a pass drew what its position promises."""
+    if position == "none":
+        return bool(done.conversations)
+    return any(conversation.images for conversation in done.conversations)
 
 
 def _relative(path: Path, folder: Path) -> str:
