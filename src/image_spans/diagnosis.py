@@ -15,7 +15,7 @@ from image_spans.case import Case
 from image_spans.contract import Contract
 from image_spans.conversation import Image, Text, resized
 from image_spans.findings import UNKNOWN, Cause, Finding
-from image_spans.oracles import PLACEHOLDER, Oracle, Piece, Token
+from image_spans.oracles import PLACEHOLDER, Expected, Oracle, Piece, Token
 from image_spans.slicing import Block, Layout
 from image_spans.subject import BadEncoding
 
@@ -389,7 +389,7 @@ def _layout(case: Case, finding: Finding) -> Cause | None:
     if contract.images.slots == "from_features":
         return None
     for other, name, sentence in _other_contracts(contract):
-        if case.is_explained_by(Oracle(other).expected(case.conversation)):
+        if _is(case, partial(Oracle(other).expected, case.conversation)):
             return Cause(name, sentence)
     images = range(len(case.conversation.images))
     right = {number: case.bench.oracle.layout(case.conversation, number) for number in images}
@@ -408,12 +408,20 @@ def _layout(case: Case, finding: Finding) -> Cause | None:
 
 
 def _explains(case: Case, layouts: Mapping[int, Layout]) -> bool:
-    return case.is_explained_by(case.bench.oracle.expected(case.conversation, layouts=layouts))
+    return _is(case, lambda: case.bench.oracle.expected(case.conversation, layouts=layouts))
 
 
 def _sizes_explain(case: Case, sizes: list[Image]) -> bool:
     other = resized(case.conversation, sizes)
-    return other != case.conversation and case.is_explained_by(case.bench.oracle.expected(other))
+    return other != case.conversation and _is(case, lambda: case.bench.oracle.expected(other))
+
+
+def _is(case: Case, expectation: Callable[[], Expected]) -> bool:
+    try:
+        expected = expectation()
+    except Exception:  # a rule or a grammar, perhaps the user's, that has no form for what is tried
+        return False
+    return case.is_explained_by(expected)
 
 
 def _other_contracts(contract: Contract) -> Iterator[tuple[Contract, str, str]]:

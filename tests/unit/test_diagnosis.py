@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -199,6 +200,27 @@ def test_rounding_where_the_contract_rounds_down() -> None:
     _, name, sentence = cause(down, "....{....]a", Image(640, 168))
     assert name == "rounding-differs"
     assert sentence.endswith("are rounded to the nearest pixel, the rule rounds them down")
+
+
+def test_a_grammar_that_refuses_the_layouts_that_are_tried(tmp_path: Path) -> None:
+    (tmp_path / "refusing_grammar_of_this_test.py").write_text(
+        "from image_spans.grammars import Marker, Slots\n"
+        "def write(layout, contract, number):\n"
+        "    if (len(layout.grid), layout.overview.slots) != (2, 4):\n"
+        "        raise RuntimeError('no such layout')\n"
+        "    return [Marker('image_open'), Slots(4), Marker('image_close')]\n",
+        encoding="utf-8",
+    )
+    images = {
+        "grammar": "refusing_grammar_of_this_test:write",
+        "open": "<image>",
+        "close": "</image>",
+        "placeholder": "<pad>",
+        "slots": "internvl",
+        "options": {"slots": 4},
+    }
+    own = contract(images=images, slices=None).locate(tmp_path)
+    assert cause(own, "[...]a", Image(1, 2))[:2] == ("spans.slots", "slots-off-by-one")
 
 
 def test_oracle_of_given_layouts() -> None:
