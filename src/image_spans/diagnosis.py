@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TypeAlias
 
 from image_spans.case import Case
+from image_spans.contract import Contract
 from image_spans.conversation import Image, Text, resized
 from image_spans.findings import UNKNOWN, Cause, Finding
 from image_spans.foreign import ChangedItsInput, LeftTheProcess, PrintedTooMuch, TookTooLong
-from image_spans.oracles import PLACEHOLDER, Piece, Token
+from image_spans.oracles import PLACEHOLDER, Expected, Oracle, Piece, Token
+from image_spans.slicing import Block, Layout
 from image_spans.subject import BadEncoding
 
 Explanation: TypeAlias = Callable[[Case, Finding], "Cause | None"]
@@ -294,47 +297,88 @@ def _whole_images(case: Case, finding: Finding) -> Cause | None:
     return None
 
 
-def _one_token(case: Case, finding: Finding) -> Cause | None:
-    """One marker too few or too many, or two swapped."""
+def _one_role(case: Case, finding: Finding) -> Cause | None:
+    """Markers of one role, or of one pair, are missing, or there are too many; all other tokens are right.
+
+    Whether all or some of them are is one cause: on a single image that cannot be told.
+    """
     found, tokens = case.found.tokens, case.expected.tokens
-    for index, (role, _) in enumerate(tokens):
-        if role != PLACEHOLDER and found == tokens[:index] + tokens[index + 1 :]:
-            owner = case.expected.owners[index]
-            return Cause(
-                "marker-lost",
-                f"{_ascii(case.token_name(role))} of image {owner} is missing; all other tokens are there",
-            )
-    for index, (role, _) in enumerate(found):
-        if role != PLACEHOLDER and found[:index] + found[index + 1 :] == tokens:
-            return Cause(
-                "marker-surplus",
-                f"there is one {_ascii(case.token_name(role))} too many, at {case.found.starts[index]}",
-            )
-    mirrored = [(_mirror(role), count) for role, count in found]
-    if mirrored == tokens:
+    for roles in _roles_and_pairs(case, tokens):
+        missing = _left_out(tokens, found, roles)
+        if missing:
+            every = len(missing) == sum(role in roles for role, _ in tokens)
+            names = " and ".join(_ascii(case.token_name(role)) for role in roles)
+            many = len(roles) > 1
+            where = "never written" if every else f"missing at image {case.expected.owners[missing[0]]}"
+            return Cause("marker-lost", f"{names} {'are' if many else 'is'} {where}; all other tokens are there")
+    for roles in _roles_and_pairs(case, found):
+        surplus = _left_out(found, tokens, roles)
+        if surplus:
+            names = " and ".join(_ascii(case.token_name(role)) for role in roles)
+            if 2 * len(surplus) == sum(role in roles for role, _ in found):
+                sentence = f"every {names} is written twice, as when two places wrap an image"
+            else:
+                sentence = f"there {_count(len(surplus), names)} too many, at {case.found.starts[surplus[0]]}"
+            return Cause("marker-surplus", sentence)
+    return None
+
+
+def _count(number: int, name: str) -> str:
+    return f"is one {name}" if number == 1 else f"are {number} {name}"
+
+
+def _roles_and_pairs(case: Case, tokens: list[Token]) -> Iterator[tuple[str, ...]]:
+    """The roles of markers in tokens one by one, then the open and close of each kind together."""
+    roles = dict.fromkeys(role for role, _ in tokens if role != PLACEHOLDER)
+    yield from ((role,) for role in roles)
+    yield from ((pair.open, pair.close) for pair in case.bench.oracle.pairs if {pair.open, pair.close} <= {*roles})
+
+
+def _left_out(longer: list[Token], shorter: list[Token], roles: tuple[str, ...]) -> list[int] | None:
+    """The tokens of these roles without which ``longer`` is ``shorter``; runs that then touch are one run there."""
+    gone: list[int] = []
+    at = rest = 0  # rest: how much of a run of ``shorter`` is still to come
+    for index, (role, count) in enumerate(longer):
+        if rest:
+            if role == PLACEHOLDER and count <= rest:
+                rest -= count
+                at += rest == 0
+            elif role in roles:
+                gone.append(index)
+            else:
+                return None
+        elif at < len(shorter) and shorter[at] == (role, count):
+            at += 1
+        elif at < len(shorter) and role == shorter[at][0] == PLACEHOLDER and count < shorter[at][1]:
+            rest = shorter[at][1] - count
+        elif role in roles:
+            gone.append(index)
+        else:
+            return None
+    return gone if at == len(shorter) and not rest else None
+
+
+def _other_role(case: Case, finding: Finding) -> Cause | None:
+    """Markers stand where others belong."""
+    found, tokens = case.found.tokens, case.expected.tokens
+    if [(_mirror(role), count) for role, count in found] == tokens:
         return Cause("markers-swapped", "open and close markers are swapped")
+    if len(found) != len(tokens):
+        return None
+    taken = {(wanted[0], got[0]) for wanted, got in zip(tokens, found, strict=True) if wanted != got}
+    if not taken or any(PLACEHOLDER in pair for pair in taken):
+        return None
+    (wanted, got), *others = sorted(taken)
+    names = _ascii(case.token_name(wanted)), _ascii(case.token_name(got))
+    if not others:
+        return Cause("marker-mistaken", f"{names[1]} stands where {names[0]} belongs; all other tokens are right")
+    if others == [(got, wanted)]:
+        return Cause("markers-swapped", f"{names[0]} and {names[1]} are swapped")
     return None
 
 
 def _mirror(role: str) -> str:
     return role.replace("open", "\0").replace("close", "open").replace("\0", "close")
-
-
-def _every_close(case: Case, finding: Finding) -> Cause | None:
-    """All markers of one role are missing, or are doubled."""
-    roles = dict.fromkeys(role for role, _ in case.expected.tokens if role != PLACEHOLDER)
-    for role in roles:
-        if case.found.tokens == [token for token in case.expected.tokens if token[0] != role]:
-            return Cause(
-                "marker-never-written", f"{_ascii(case.token_name(role))} is never written; all other tokens are there"
-            )
-        doubled = [t for token in case.expected.tokens for t in ([token, token] if token[0] == role else [token])]
-        if case.found.tokens == doubled:
-            return Cause(
-                "marker-doubled",
-                f"every {_ascii(case.token_name(role))} is written twice, as when two places wrap an image",
-            )
-    return None
 
 
 # ---------------------------------------------------------------- geometry (F9)
@@ -350,10 +394,9 @@ def _geometry(case: Case, finding: Finding) -> Cause | None:
             return Cause("slices-missing", "only the overview of each image is written; its slices are missing")
         if case.found.tokens == [token for token, sliced in in_slices if sliced or token[0].startswith("number")]:
             return Cause("overview-missing", "only the slices of each image are written; its overview is missing")
-    for sizes, name, sentence in _other_sizes(case.conversation.images):
-        other = resized(case.conversation, sizes)
-        if other != case.conversation and case.is_explained_by(case.bench.oracle.expected(other)):
-            return Cause(name, sentence)
+    if _sizes_explain(case, [Image(image.height, image.width) for image in case.conversation.images]):
+        sentence = "the counts are those of the images with width and height swapped"
+        return Cause("width-height-swapped", sentence)
     return None
 
 
@@ -367,16 +410,124 @@ def _in_slices(tokens: list[Token]) -> list[bool]:
     return marks
 
 
-def _other_sizes(images: tuple[Image, ...]) -> Iterator[tuple[list[Image], str, str]]:
-    """Sizes that a wrong geometry would have taken, with the cause that they show."""
-    yield (
-        [Image(image.height, image.width) for image in images],
-        "width-height-swapped",
-        "the counts are those of the images with width and height swapped",
-    )
+def _one_size_for_all(images: tuple[Image, ...]) -> Iterator[tuple[list[Image], str, str]]:
     for taken, which in ((images[:1], "first"), (images[-1:], "last")):
         name, sentence = f"{which}-image-for-all", f"every image has the layout of the {which} one"
         yield [*taken] * len(images), name, sentence
+
+
+def _layout(case: Case, finding: Finding) -> Cause | None:
+    """The tokens are those of a layout that differs from the right one by a known fault, in all images or in one."""
+    contract = case.subject.contract
+    if contract.images.slots == "from_features":
+        return None
+    for other, name, sentence in _other_contracts(contract):
+        if _is(case, partial(Oracle(other).expected, case.conversation)):
+            return Cause(name, sentence)
+    images = range(len(case.conversation.images))
+    right = {number: case.bench.oracle.layout(case.conversation, number) for number in images}
+    for name, fault, sentence in _LAYOUT_FAULTS:
+        wrong = {number: fault(layout, contract) or layout for number, layout in right.items()}
+        if wrong != right and _explains(case, wrong):
+            return Cause(name, sentence.format(where="of each image" if len(images) > 1 else "of the image"))
+    for sizes, name, sentence in _one_size_for_all(case.conversation.images):
+        if _sizes_explain(case, sizes):
+            return Cause(name, sentence)
+    for name, fault, sentence in _LAYOUT_FAULTS:
+        for number, layout in right.items():
+            if len(images) > 1 and _explains(case, {**right, number: fault(layout, contract) or layout}):
+                return Cause(name, sentence.format(where=f"of image {number}"))
+    return None
+
+
+def _explains(case: Case, layouts: Mapping[int, Layout]) -> bool:
+    return _is(case, lambda: case.bench.oracle.expected(case.conversation, layouts=layouts))
+
+
+def _sizes_explain(case: Case, sizes: list[Image]) -> bool:
+    other = resized(case.conversation, sizes)
+    return other != case.conversation and _is(case, lambda: case.bench.oracle.expected(other))
+
+
+def _is(case: Case, expectation: Callable[[], Expected]) -> bool:
+    try:
+        expected = expectation()
+    except Exception:  # a rule or a grammar, perhaps the user's, that has no form for what is tried
+        return False
+    return case.is_explained_by(expected)
+
+
+def _other_contracts(contract: Contract) -> Iterator[tuple[Contract, str, str]]:
+    """Contracts of which a pipeline may have kept one key instead, with the cause that they show."""
+    images, slices = contract.images, contract.slices
+    if slices is not None and slices.grammar == "same_span":
+        other = slices.model_copy(update={"overview": "first" if slices.overview == "last" else "last"})
+        place = "in front of" if other.overview == "first" else "behind"
+        sentence = f"the overview stands {place} the tiles; it belongs {slices.overview}"
+        yield contract.model_copy(update={"slices": other}), "overview-misplaced", sentence
+    if images.slots == "pixtral":
+        rounding = "nearest" if images.options.get("rounding") == "down" else "down"
+        changed = images.model_copy(update={"options": {**images.options, "rounding": rounding}})
+        sentence = (
+            f"the sides of a shrunk image are rounded {'down' if rounding == 'down' else 'to the nearest pixel'}, "
+            f"the rule rounds them {'to the nearest pixel' if rounding == 'down' else 'down'}"
+        )
+        yield contract.model_copy(update={"images": changed}), "rounding-differs", sentence
+
+
+LayoutFault: TypeAlias = Callable[[Layout, Contract], "Layout | None"]
+
+
+def _grid(layout: Layout, contract: Contract, rows: int, columns: int) -> Layout | None:
+    """The layout with more or fewer rows or columns of tiles, or of patches where there are no tiles."""
+    if layout.grid:
+        grid = [row + row[-1:] * columns if columns >= 0 else row[:columns] for row in layout.grid]
+        grid = grid + grid[-1:] * rows if rows >= 0 else grid[:rows]
+        return Layout(layout.overview, tuple(grid)) if grid and grid[0] else None
+    block = layout.overview
+    if block is None or not (block.rows > 1 or contract.images.grammar == "rows"):
+        return None  # one run of slots has no rows
+    changed = Block(block.rows + rows, block.columns + columns)
+    return Layout(changed) if changed.slots else None
+
+
+def _tiles(layout: Layout, contract: Contract, surplus: int) -> Layout | None:
+    """The layout with one tile more or less in its last row."""
+    if not layout.grid:
+        return None
+    *rows, last = layout.grid
+    last = last + last[-1:] if surplus > 0 else last[:-1]
+    return Layout(layout.overview, (*rows, last) if last else tuple(rows))
+
+
+def _overview(layout: Layout, contract: Contract, times: int) -> Layout | None:
+    """The layout with its overview left out, or as large as several; only where there are tiles besides."""
+    if not layout.grid or layout.overview is None:
+        return None
+    block = layout.overview
+    return Layout(Block(block.rows, block.columns * times) if times else None, layout.grid)
+
+
+def _tile_and_overview(layout: Layout, contract: Contract) -> Layout | None:
+    """An image of one tile with an overview besides; as one run that is another count of slots."""
+    one_span = contract.slices is not None and contract.slices.grammar == "same_span"
+    if layout.grid or layout.overview is None or not one_span:
+        return None
+    return Layout(layout.overview, ((layout.overview,),))
+
+
+_LAYOUT_FAULTS: tuple[tuple[str, LayoutFault, str], ...] = (
+    ("slices-missing", lambda layout, _: Layout(layout.overview), "only the overview {where} is written, no slices"),
+    ("overview-missing", partial(_overview, times=0), "only the slices {where} are written, no overview"),
+    ("overview-doubled", partial(_overview, times=2), "the overview {where} has twice its slots"),
+    ("overview-surplus", _tile_and_overview, "an overview {where} is written, though one tile is all of it"),
+    ("row-missing", partial(_grid, rows=-1, columns=0), "the grid {where} has one row less than the rule gives"),
+    ("row-surplus", partial(_grid, rows=1, columns=0), "the grid {where} has one row more than the rule gives"),
+    ("column-missing", partial(_grid, rows=0, columns=-1), "the grid {where} has one column less than the rule gives"),
+    ("column-surplus", partial(_grid, rows=0, columns=1), "the grid {where} has one column more than the rule gives"),
+    ("tile-missing", partial(_tiles, surplus=-1), "the last tile {where} is missing"),
+    ("tile-surplus", partial(_tiles, surplus=1), "there is one tile {where} too many"),
+)
 
 
 def _slot_count(case: Case, finding: Finding) -> Cause | None:
@@ -514,11 +665,12 @@ _EXPLANATIONS: dict[str, tuple[Explanation, ...]] = {
         _geometry,
         _inside_block,
         _first_token_removed,
+        _layout,
         _whole_images,
-        _one_token,
-        _every_close,
         _unk,
         _as_text,
+        _one_role,
+        _other_role,
         _slot_count,
     ),
     "literals.": (_refusal, _typed, _text),

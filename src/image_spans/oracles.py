@@ -205,12 +205,23 @@ class Oracle:
         # A grammar of one's own may write the number too, as in "Picture 1: ".
         self._numbered = contract.images.number is not None or discovery.is_reference(contract.images.grammar)
 
-    def expected(self, conversation: Conversation, features: Sequence[tuple[int, int]] | None = None) -> Expected:
+    def layout(self, conversation: Conversation, number: int) -> Layout:
+        """The layout of the image ``number`` of a conversation; not for ``slots: from_features``."""
+        image = conversation.images[number]
+        return self.contract.layout(image.width, image.height, len(conversation.images))
+
+    def expected(
+        self,
+        conversation: Conversation,
+        features: Sequence[tuple[int, int]] | None = None,
+        layouts: Mapping[int, Layout | None] | None = None,
+    ) -> Expected:
         """The structure of a conversation.
 
         Args:
             conversation: any conversation inside the contract.
             features: ``(image, slots)`` as the vision side delivers them; needed only for ``slots: from_features``.
+            layouts: by image, instead of what the rule gives: what would stand there if they were those.
         """
         build = _Builder()
         arranged = self._arranged(conversation)
@@ -228,7 +239,11 @@ class Oracle:
                 else:
                     assert isinstance(placed.part, Image)
                     order.append(placed.image)
-                    elements = self._block(placed.part, placed.image, len(conversation.images), features)
+                    given = layouts.get(placed.image) if layouts else None
+                    if given is not None:
+                        elements = self._grammar.write(given, self.contract, placed.image)
+                    else:
+                        elements = self._block(placed.part, placed.image, len(conversation.images), features)
                     build.block(elements, placed.image, index)
             build.text(after, None)
         build.text("".join(end), None)

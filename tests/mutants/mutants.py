@@ -12,6 +12,8 @@ from typing import Any
 
 from image_spans.contract import Contract
 from image_spans.conversation import Conversation, Image, Message, Text, resized
+from image_spans.pipelines import reference
+from image_spans.slicing import Block, Layout, internvl, llama4, pixtral
 from support import ToyTokenizer, contract
 
 Right = Callable[[Conversation], "dict[str, Any]"]
@@ -25,6 +27,25 @@ NUMBERED = {
     "number": {"open": "<image_id>", "close": "</image_id>"},
 }
 RUN = {"grammar": "run", "placeholder": "<pad>", "slots": "minicpm", "options": {"slots": 4}}
+# Pixtral's shape, Llama 4's and InternVL's; the toy has no other tokens, so theirs serve.
+ROWS = {
+    "grammar": "rows",
+    "row_break": "<slice>",
+    "close": "</image>",
+    "placeholder": "<pad>",
+    "slots": "pixtral",
+    "options": {"size": 64},
+}
+LLAMA4 = {
+    "grammar": "same_span",
+    "tile_break": "<slice>",
+    "row_break": "</slice>",
+    "overview": "last",
+    "overview_open": "<image_id>",
+    "rule": "llama4",
+    "options": {"max_patches": 6},
+}
+INTERNVL = {"grammar": "same_span", "overview": "last", "rule": "internvl", "options": {"max_patches": 6}}
 
 
 @dataclass(frozen=True)
@@ -135,7 +156,7 @@ def images_ignored(tokenizer, conversation, right):
     return right(Conversation(messages))
 
 
-@mutant("spans.matched", cause="marker-never-written")
+@mutant("spans.matched", cause="marker-lost")
 def close_never_written(tokenizer, conversation, right):
     """F2, MiniCPM-V#652: the close marker is lost, so as many starts as images but no end."""
     return _ids_only([token_id for token_id in right(conversation)["input_ids"] if token_id != CLOSE])
@@ -211,6 +232,162 @@ def every_image_has_number_zero(tokenizer, conversation, right):
         **right(conversation),
         "input_ids": [1000 + ord("0") if k and ids[k - 1] == NUMBER else t for k, t in enumerate(ids)],
     }
+
+
+# ---------------------------------------------------------------- F2, F9, F10: rows of placeholders (Pixtral)
+
+
+@mutant("spans.expected", cause="marker-lost", images=ROWS, slices=None, pipeline="rows")
+def row_breaks_never_written(tokenizer, conversation, right):
+    """F10: the rows are one run, as for models without rows; the counts of placeholders and of images are right."""
+    return _ids_only([t for t in right(conversation)["input_ids"] if t != SLICE])
+
+
+@mutant("spans.expected", cause="marker-lost", images=ROWS, slices=None, pipeline="rows")
+def last_row_has_no_end(tokenizer, conversation, right):
+    """F2, MiniCPM-V#652: the end of the image is lost; the last row runs into the text."""
+    return _ids_only([t for t in right(conversation)["input_ids"] if t != CLOSE])
+
+
+@mutant("spans.expected", cause="marker-mistaken", images=ROWS, slices=None, pipeline="rows")
+def last_row_ends_like_the_others(tokenizer, conversation, right):
+    """F10: every row is built alike, and the break of the last one is not replaced by the end of the image."""
+    return _ids_only([SLICE if t == CLOSE else t for t in right(conversation)["input_ids"]])
+
+
+@mutant("spans.expected", cause="marker-surplus", images=ROWS, slices=None, pipeline="rows")
+def break_behind_the_last_row_too(tokenizer, conversation, right):
+    """F10, onnxruntime-genai PR#2077 asserts against it: there are as many breaks as rows, not one less."""
+    ids = []
+    for token_id in right(conversation)["input_ids"]:
+        ids += [SLICE, CLOSE] if token_id == CLOSE else [token_id]
+    return _ids_only(ids)
+
+
+# One image at most: of two, turned ones may look like swapped ones.
+@mutant(
+    "spans.expected",
+    cause="width-height-swapped",
+    images=ROWS,
+    slices=None,
+    pipeline="rows",
+    input={"images": "0..1"},
+)
+def rows_and_columns_swapped(tokenizer, conversation, right):
+    """F9, transformers#33261: the sides are unpacked in the wrong order; as many slots, in rows of another length."""
+    return right(resized(conversation, [Image(i.height, i.width) for i in conversation.images]))
+
+
+FINE = {**ROWS, "options": {"size": 32, "patch": 1}}  # patches of several pixels hide most roundings
+
+
+@mutant("spans.expected", "spans.slots", cause="rounding-differs", images=FINE, slices=None, pipeline="rows")
+def sides_rounded_down(tokenizer, conversation, right):
+    """F9, transformers#35775 and its Pixtral processor: sides are cut off where the reference rounds them."""
+    down = {**FINE, "options": {**FINE["options"], "rounding": "down"}}
+    return _under({"images": down, "slices": None}, "rows", conversation)
+
+
+def one_row_less(width: int, height: int, number_of_images: int, *, size: int) -> Layout:
+    block = pixtral.layout(width, height, number_of_images, size=size).overview
+    assert block is not None
+    return Layout(Block(max(block.rows - 1, 1), block.columns))
+
+
+@mutant("spans.expected", cause="row-missing", images=ROWS, slices=None, pipeline="rows")
+def last_row_left_out(tokenizer, conversation, right):
+    """F9, transformers PR#34522: the two sides count rows by different integer rules."""
+    return _under({"images": {**ROWS, "slots": "mutants:one_row_less"}, "slices": None}, "rows", conversation)
+
+
+# ---------------------------------------------------------------- F2, F8, F9, F10: all tiles in one span
+
+
+@mutant("spans.expected", cause="marker-lost", slices=LLAMA4, pipeline="same_span")
+def tile_separators_never_written(tokenizer, conversation, right):
+    """F10, llama.cpp PR#11513: the tiles are right, what stands between them is another model's."""
+    return _ids_only([t for t in right(conversation)["input_ids"] if t != SLICE])
+
+
+@mutant("spans.expected", cause="overview-misplaced", slices=LLAMA4, pipeline="same_span")
+def overview_in_front_of_the_tiles(tokenizer, conversation, right):
+    """F10, llama.cpp#24880: tiles and overview in the wrong order; the counts are equal."""
+    return _under({"slices": {**LLAMA4, "overview": "first"}}, "same_span", conversation)
+
+
+def one_tile_more(width: int, height: int, number_of_images: int, *, slots: int, max_patches: int) -> Layout:
+    layout = llama4.layout(width, height, number_of_images, slots=slots, max_patches=max_patches)
+    if not layout.grid:
+        return layout
+    *rows, last = layout.grid
+    return Layout(layout.overview, (*rows, last + last[-1:]))
+
+
+@mutant("spans.expected", cause="tile-surplus", slices=LLAMA4, pipeline="same_span")
+def one_tile_too_many(tokenizer, conversation, right):
+    """F9, transformers PR#43948: a helper that counts the tiles itself."""
+    return _under({"slices": {**LLAMA4, "rule": "mutants:one_tile_more"}}, "same_span", conversation)
+
+
+def overview_of_two(width: int, height: int, number_of_images: int, *, slots: int, max_patches: int) -> Layout:
+    layout = llama4.layout(width, height, number_of_images, slots=slots, max_patches=max_patches)
+    return Layout(Block(1, 2 * slots), layout.grid) if layout.grid else layout
+
+
+@mutant("spans.slots", cause="overview-doubled", slices=LLAMA4, pipeline="same_span")
+def overview_with_twice_its_slots(tokenizer, conversation, right):
+    """F9, MGM#126: the overview's slots are computed from another size than its features."""
+    return _under({"slices": {**LLAMA4, "rule": "mutants:overview_of_two"}}, "same_span", conversation)
+
+
+@mutant("spans.matched", cause="markers-swapped", slices=LLAMA4, pipeline="same_span")
+def open_and_close_of_one_span_swapped(tokenizer, conversation, right):
+    """F2: the ids of start and end are read from the wrong attributes; the counts are equal."""
+    swap = {OPEN: CLOSE, CLOSE: OPEN}
+    return _ids_only([swap.get(token_id, token_id) for token_id in right(conversation)["input_ids"]])
+
+
+@mutant("spans.expected", cause="slices-missing", slices=LLAMA4, pipeline="same_span")
+def one_tile_for_every_image(tokenizer, conversation, right):
+    """F9, mlx-vlm#1919: the prompt is written as if every image were one tile."""
+    return right(resized(conversation, [Image(1, 1)] * len(conversation.images)))
+
+
+@mutant("spans.expected", cause="overview-missing", slices=LLAMA4, pipeline="same_span")
+def tiles_without_their_overview(tokenizer, conversation, right):
+    """F9, transformers PR#42784: tokens are written for the tiles only."""
+    return _under({"slices": {**LLAMA4, "rule": "mutants:no_overview"}}, "same_span", conversation)
+
+
+def no_overview(width: int, height: int, number_of_images: int, *, slots: int, max_patches: int) -> Layout:
+    layout = llama4.layout(width, height, number_of_images, slots=slots, max_patches=max_patches)
+    return Layout(None, layout.grid) if layout.grid else layout
+
+
+def always_an_overview(width: int, height: int, number_of_images: int, *, slots: int, max_patches: int) -> Layout:
+    layout = internvl.layout(width, height, number_of_images, slots=slots, max_patches=max_patches)
+    return Layout(layout.overview, layout.grid or ((Block(1, slots),),))
+
+
+@mutant("spans.slots", cause="overview-surplus", slices=INTERNVL, pipeline="same_span")
+def overview_of_a_single_tile(tokenizer, conversation, right):
+    """F9, vllm#7160: the thumbnail is counted also where the image is one tile and has none."""
+    return _under({"slices": {**INTERNVL, "rule": "mutants:always_an_overview"}}, "same_span", conversation)
+
+
+@mutant("spans.matched", cause="marker-surplus")
+def wrapped_twice(tokenizer, conversation, right):
+    """F8, vllm PR#49691: the prompt has the wrapper, and what is put in between has it too."""
+    ids = []
+    for token_id in right(conversation)["input_ids"]:
+        ids += [token_id, token_id] if token_id in (OPEN, CLOSE) else [token_id]
+    return _ids_only(ids)
+
+
+def _under(promised: dict[str, Any], pipeline: str, conversation: Conversation) -> dict[str, Any]:
+    """What a reference pipeline gives under another contract than the one that is judged."""
+    result: dict[str, Any] = reference(pipeline)(TOY, conversation, contract=contract(bos="none", **promised))
+    return result
 
 
 # ---------------------------------------------------------------- F8, F9: slots

@@ -12,7 +12,13 @@ UNLOADABLE = """\
     pipeline: assembly:right
     contract: {bos: none, images: {grammar: run, placeholder: <slot>, slots: 4}}
 """
-LOAD = "\n\ndef load():\n    from image_spans.errors import Unavailable\n\n    raise Unavailable('the licence server is down')\n"
+LOAD = """
+
+def load():
+    from image_spans.errors import Unavailable
+
+    raise Unavailable("the licence server is down")
+"""
 
 
 @pytest.mark.parametrize(
@@ -91,12 +97,16 @@ def test_a_subject_that_cannot_be_had_is_named_at_the_end_too(consumer, run):
     consumer(yaml=YAML + ABSENT)
     result = run("-q")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["image-spans: NOT TESTED: absent: the package no-such-distribution is not installed *"])
+    result.stdout.fnmatch_lines(
+        ["image-spans: NOT TESTED: absent: the package no-such-distribution is not installed *"]
+    )
 
 
 def test_a_subject_to_which_no_chosen_check_applies(consumer, run):
     without_bounds = SECOND
-    with_bounds = YAML.replace("pipeline: assembly:PIPELINE", "pipeline: {encode: flat_slices, returns: [image_bounds]}")
+    with_bounds = YAML.replace(
+        "pipeline: assembly:PIPELINE", "pipeline: {encode: flat_slices, returns: [image_bounds]}"
+    )
     consumer(yaml=with_bounds + without_bounds)
     result = run("--spans-checks=spans.bounds")
     assert result.ret == 0
@@ -148,7 +158,8 @@ def test_a_property_that_drew_no_image(consumer, run):
     repository = consumer()
     with (repository.path / "conftest.py").open("a") as conftest:
         conftest.write(
-            "\nfrom hypothesis import strategies as st\nfrom image_spans import Conversation, Message, Text, strategies\n"
+            "\nfrom hypothesis import strategies as st\n"
+            "from image_spans import Conversation, Message, Text, strategies\n"
             "strategies.conversations = lambda **limits: st.just(Conversation([Message('user', [Text('a')])]))\n"
         )
     result = run("-k", "start or none")

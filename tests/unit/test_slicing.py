@@ -168,6 +168,10 @@ def test_pixtral_options() -> None:
     assert pixtral.layout(1540, 1540, 1, **small) == Layout(Block(55, 55))
     assert pixtral.layout(29, 28, 1, **small) == Layout(Block(1, 2))
     assert pixtral.layout(3080, 770, 1, **small) == Layout(Block(14, 55))  # 385 pixels are 13.75 slots
+    assert pixtral.layout(1025, 17, 1, rounding="down") == Layout(Block(1, 64))
+    assert pixtral.layout(5000, 1, 1, rounding="down") == Layout(Block(1, 64))
+    with pytest.raises(ValueError, match="rounding is 'up'; expected 'nearest' or 'down'"):
+        pixtral.layout(1, 1, 1, rounding="up")  # type: ignore[arg-type]
 
 
 @given(SIDES, SIDES, st.sampled_from([(1024, 16, 1), (1540, 14, 2), (336, 14, 1)]))
@@ -181,6 +185,29 @@ def test_pixtral_is_that_of_mistral_common(width: int, height: int, how: tuple[i
     encoder = module.ImageEncoder(module.ImageConfig(patch, size, merge), special_ids=None)
     columns, rows = encoder._image_to_num_tokens(SimpleNamespace(size=(width, height)))
     assert pixtral.layout(width, height, 1, size=size, patch=patch, merge=merge) == Layout(Block(rows, columns))
+
+
+@cache
+def _transformers_size() -> Callable[..., tuple[int, int]]:
+    """Height and width after resizing, in pixels."""
+    for name in ("image_processing_pil_pixtral", "image_processing_pixtral"):  # the first since 5.3 or so
+        try:
+            module = importlib.import_module(f"transformers.models.pixtral.{name}")
+        except ImportError:
+            continue
+        found: Callable[..., tuple[int, int]] = module.get_resize_output_image_size
+        return found
+    pytest.skip("transformers keeps the sizes of Pixtral elsewhere, or needs torch for them")
+
+
+@given(SIDES, SIDES)
+@example(1025, 17)
+@QUICK
+def test_pixtral_rounded_down_is_that_of_transformers(width: int, height: int) -> None:
+    assume(min(width, height) / max(width / 1024, height / 1024, 1) >= 1)  # it loses such a side
+    image = np.broadcast_to(np.zeros(1, dtype=np.uint8), (height, width, 3))
+    resized = _transformers_size()(image, (1024, 1024), (16, 16), "channels_last")
+    assert pixtral.layout(width, height, 1, rounding="down") == Layout(Block(resized[0] // 16, resized[1] // 16))
 
 
 @given(SIDES, SIDES)
