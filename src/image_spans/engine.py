@@ -22,7 +22,7 @@ from image_spans.case import Bench, Case
 from image_spans.conversation import Conversation, parse_conversation
 from image_spans.diagnosis import diagnose
 from image_spans.errors import words
-from image_spans.findings import Finding, strip_of
+from image_spans.findings import Cause, Finding, strip_of
 from image_spans.foreign import MISBEHAVIOUR, Foreign
 from image_spans.subject import Subject
 
@@ -106,10 +106,10 @@ class Engine:
             check = checks.checks()[name]
             try:
                 verdict = self.foreign.call(lambda: f"{name} of {subject.name}", check.judge, subject)
-            except MISBEHAVIOUR as error:
-                verdict = Finding(name, f"the tokenizer {error}", subject.name)
             except Exception as error:  # the tokenizer is foreign code
-                verdict = Finding(name, f"the tokenizer raised {words(error)}", subject.name)
+                did = str(error) if isinstance(error, MISBEHAVIOUR) else f"raised {words(error)}"
+                cause = Cause(f"tokenizer-{type(error).__name__}", "the tokenizer itself fails on an ordinary text")
+                verdict = Finding(name, f"the tokenizer {did}", subject.name, cause=cause)
             self._prechecks[key] = verdict if isinstance(verdict, Finding) else None
         return self._prechecks[key]
 

@@ -66,7 +66,8 @@ def pytest_configure(config: pytest.Config) -> None:
         # Without this a consumer's `testpaths` would leave the YAML out without a word.
         named = config.getoption("spans_subjects") is not None
         for file in files:
-            if (named or not _is_typed(config)) and not _is_inside_arguments(config, file):
+            wanted = named or not (_is_typed(config) or _is_ignored(config, file))
+            if wanted and not _is_inside_arguments(config, file):
                 config.args.append(str(file))
 
 
@@ -78,6 +79,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def _is_typed(config: pytest.Config) -> bool:
     return config.args_source == pytest.Config.ArgsSource.ARGS
+
+
+def _is_ignored(config: pytest.Config, file: Path) -> bool:
+    ignored = [Path(config.invocation_params.dir, path).resolve() for path in config.getoption("ignore") or ()]
+    return any(file.is_relative_to(path) for path in ignored)
 
 
 def _is_inside_arguments(config: pytest.Config, file: Path) -> bool:

@@ -335,7 +335,7 @@ class Session:
             "status": status,
         }
         if "cannot be had" in reason:
-            record["unavailable"] = reason.partition(": ")[2]
+            record["unavailable"] = reason.partition("cannot be had: ")[2]
         if self._config.getoption("hypothesis_show_statistics", False) and one is not None:
             record["statistics"] = self._statistics(trial, one.family)
         report.image_spans = record  # type: ignore[attr-defined]
