@@ -266,7 +266,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if session is not None:
         from image_spans.report import write_summary
 
-        write_summary(terminalreporter, session)
+        # In the clone the arguments name tests of the project itself, and the YAML is read all the same.
+        write_summary(terminalreporter, session, may_be_idle=_is_own_clone(config) and _is_typed(config))
     strays: set[Path] = config.stash.get(_STRAYS, set())
     for path in sorted(strays):
         shown = os.path.relpath(path, config.invocation_params.dir)

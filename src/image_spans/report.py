@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from image_spans.loaders import differing
 
 if TYPE_CHECKING:
     import pytest
@@ -26,14 +29,34 @@ def cell(counts: Counter[str]) -> tuple[str, str]:
     return f"{_WORDS[worst]} {counts[worst]}/{total}", worst
 
 
-def write_summary(reporter: pytest.TerminalReporter, session: Session) -> None:
-    """Write the table, the statistics when they were asked for, and what was not tested."""
+def write_summary(reporter: pytest.TerminalReporter, session: Session, *, may_be_idle: bool = False) -> None:
+    """Write the table, the statistics when they were asked for, and what was not tested.
+
+    Args:
+        reporter: pytest's.
+        session: the run.
+        may_be_idle: whether it is as it should be that no test of a subject ran.
+    """
     _write_tables(reporter, session)
-    if not session.collect_only:
+    if reporter.verbosity >= 0:
+        _write_loaders(reporter, session.outcomes.loaders)
+    if not session.collect_only and (session.outcomes.cells or not may_be_idle):
         for line in session.untested():
             reporter.write_line(f"image-spans: {line}", yellow=True)
         if session.all_skipped:
             reporter.write_line("image-spans: ERROR: nothing was tested, so the run fails", red=True)
+
+
+def _write_loaders(reporter: pytest.TerminalReporter, loaders: dict[str, dict[str, dict[str, str]]]) -> None:
+    """What differs between the subjects that load one file, with the ids of the same few texts."""
+    for file, rows in loaders.items():
+        columns = differing(rows)
+        if len(rows) < 2 or not columns:
+            continue
+        reporter.write_line("")
+        reporter.write_line(f"one file, {len(rows)} loaders: {file} (see docs/loaders.md)")
+        for line in table(columns, {name: [row.get(c, "-") for c in columns] for name, row in rows.items()}):
+            reporter.write_line(line)
 
 
 def _write_tables(reporter: pytest.TerminalReporter, session: Session) -> None:
@@ -58,14 +81,15 @@ def _write_tables(reporter: pytest.TerminalReporter, session: Session) -> None:
     if reporter.hasmarkup:
         _rich(reporter, groups, rows)
     else:
-        _plain(reporter, groups, rows)
+        for line in table(groups, {subject: [text for text, _ in cells] for subject, cells in rows.items()}):
+            reporter.write_line(line)
 
 
-def _plain(reporter: pytest.TerminalReporter, groups: list[str], rows: dict[str, list[tuple[str, str]]]) -> None:
-    table = [["subject", *groups], *([subject, *(text for text, _ in cells)] for subject, cells in rows.items())]
-    widths = [max(len(row[column]) for row in table) for column in range(len(groups) + 1)]
-    for row in table:
-        reporter.write_line("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+def table(columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> list[str]:
+    """The lines of a table whose rows are subjects."""
+    cells = [["subject", *columns], *([subject, *row] for subject, row in rows.items())]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(columns) + 1)]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in cells]
 
 
 def _rich(reporter: Any, groups: list[str], rows: dict[str, list[tuple[str, str]]]) -> None:

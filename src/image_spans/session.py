@@ -20,6 +20,7 @@ from image_spans.engine import FAMILIES, Engine, Pass, diagnosed, profile_of
 from image_spans.errors import ConfigError, Unavailable
 from image_spans.findings import Finding
 from image_spans.foreign import MISBEHAVIOUR, Foreign
+from image_spans.loaders import observed
 from image_spans.subject import Subject
 
 _ITEM = re.compile(r"(?P<file>.*?)::test_(?P<family>subject|conversation|literals|relation)\[(?P<id>.*)\]$")
@@ -75,6 +76,8 @@ class Outcomes:
     cells: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
     """(subject, group of checks) to outcome to number of items."""
     statistics: dict[str, list[str]] = field(default_factory=dict)
+    loaders: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+    """A file that several subjects load, to subject, to what was observed of it."""
     blocked: dict[str, str] = field(default_factory=dict)
 
 
@@ -336,9 +339,20 @@ class Session:
         }
         if "cannot be had" in reason:
             record["unavailable"] = reason.partition("cannot be had: ")[2]
+        loaded = self._loaded.get(trial.subject)
+        if isinstance(loaded, Subject) and trial.check == FIRST_CHECK and report.outcome == "passed":
+            shared = self._shared_file(trial.subject)
+            if shared is not None:
+                record["loader"] = (shared, observed(loaded))
         if self._config.getoption("hypothesis_show_statistics", False) and one is not None:
             record["statistics"] = self._statistics(trial, one.family)
         report.image_spans = record  # type: ignore[attr-defined]
+
+    def _shared_file(self, spec: config.SubjectSpec) -> str | None:
+        """The name of the file that a subject loads, if other subjects of its YAML load it too."""
+        source = spec.tokenizer.source
+        others = [other for other in self.files[spec.path].specs if other.tokenizer.source == source]
+        return source.shown() if source is not None and len(others) > 1 else None
 
     def _statistics(self, trial: Trial, family: str) -> list[str]:
         """Once per pass: what its conversations were like."""
@@ -361,6 +375,9 @@ class Session:
         cell[record["status"]] += 1
         if "unavailable" in record:
             self.unavailable[record["subject"]] = record["unavailable"]
+        if "loader" in record:
+            file, cells = record["loader"]
+            self.outcomes.loaders.setdefault(file, {})[record["subject"]] = cells
         lines = record.get("statistics")
         if lines:
             self.outcomes.statistics[lines[0]] = lines[1:]

@@ -46,6 +46,10 @@ _LISTING = ".image-spans.json"  # what was fetched, so that a file that got lost
 class _Source(Model):
     """What every source can do."""
 
+    def shown(self) -> str:
+        """A name for reports."""
+        raise NotImplementedError
+
     def missing(self, folder: Path) -> str | None:
         """Why the files cannot be had here, with the remedy; None where they are there. Cheap."""
         return None
@@ -82,6 +86,9 @@ class PathSource(_Source):
 
     path: StrictStr = Field(min_length=1)
 
+    def shown(self) -> str:
+        return self.path
+
     def locate(self, folder: Path) -> Path:
         found = folder / self.path
         if not found.exists():
@@ -98,6 +105,9 @@ class PackageSource(_Source):
     package: StrictStr = Field(min_length=1)
     file: StrictStr = Field(min_length=1)
     sha256: Annotated[StrictStr, Field(pattern=_SHA256)] | None = None
+
+    def shown(self) -> str:
+        return self.file
 
     def missing(self, folder: Path) -> str | None:
         try:
@@ -155,6 +165,9 @@ class WheelSource(_Source):
         for name in (value,) if isinstance(value, str) else value:
             _refuse_way_out(name, "wheel")
         return value
+
+    def shown(self) -> str:
+        return self.file
 
     def missing(self, folder: Path) -> str | None:
         if all((self._home / name).is_file() for name in self._names):
@@ -215,6 +228,9 @@ class TrainedSource(_Source):
                 "recipe", "unknown recipe {name}{hint}", {"name": repr(name), "hint": nearest(name, known)}
             )
         return name
+
+    def shown(self) -> str:
+        return f"trained {self.trained}"
 
     def train(self) -> Any:
         """The native tokenizer.
@@ -290,6 +306,9 @@ class HubSource(_Source):
                 "file", "{value} is a pattern; expected one file (also takes patterns)", {"value": repr(value)}
             )
         return value
+
+    def shown(self) -> str:
+        return f"{self.hf}@{self.revision[:7]}"
 
     def missing(self, folder: Path) -> str | None:
         names = self._kept()
