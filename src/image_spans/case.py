@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
-from image_spans.conversation import Conversation
+from image_spans.conversation import Conversation, copied
 from image_spans.findings import Finding
+from image_spans.foreign import ChangedItsInput, Foreign, TookTooLong
 from image_spans.oracles import Expected, Found, Oracle, scan
-from image_spans.subject import Encoding, Subject
+from image_spans.subject import Encoding, Subject, nameless
 from image_spans.texts import Texts
+
+T = TypeVar("T")
 
 
 class Bench:
     """A subject on the bench: its oracle, its text judge, and the cases made so far.
 
     Keeps the last few cases, so that checks which encode a variant of a conversation share it.
+
+    Args:
+        subject: what is judged.
+        foreign: how its code is called; by default without a limit of time.
     """
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Subject, foreign: Foreign | None = None) -> None:
         self.subject = subject
+        self.foreign = foreign or Foreign()
+        self.stuck: tuple[TookTooLong, Conversation] | None = None
+        """Set once the pipeline did not end: it is not called again, since each call might last as long."""
+        self.unjudgeable: Finding | None = None
+        """Set once judging did not end, for the same reason."""
         self.oracle = Oracle(subject.contract)
         self.texts = Texts(subject)
         self.roles: Mapping[int, str] = {token_id: role for role, token_id in subject.marker_ids.items()}
+        self._inside: set[int] = set()
         self._cases: OrderedDict[Conversation, Case] = OrderedDict()
 
     def case(self, conversation: Conversation) -> Case:
@@ -35,6 +48,32 @@ class Bench:
             if len(self._cases) > 256:
                 self._cases.popitem(last=False)
         return case
+
+    def first_outside(self, ids: Sequence[int]) -> int | None:
+        """The position of the first id that no token has."""
+        fresh = set(ids) - self._inside
+        outside = {token_id for token_id in fresh if self.subject.tokenizer.id_to_token(token_id) == nameless(token_id)}
+        self._inside |= fresh - outside
+        return next((at for at, token_id in enumerate(ids) if token_id in outside), None) if outside else None
+
+    def run(self, entry: Callable[[Conversation], T], conversation: Conversation) -> T:
+        """Call the pipeline, or another of its entries, with a conversation of its own.
+
+        Raises:
+            TookTooLong, LeftTheProcess, PrintedTooMuch, ChangedItsInput: what a pipeline must not do.
+            Exception: whatever it raised.
+        """
+        if self.stuck is not None:
+            raise self.stuck[0]
+        given = copied(conversation)
+        try:
+            result = self.foreign.call(lambda: f"{self.subject.name} on {conversation!r}", entry, given)
+        except TookTooLong as error:
+            self.stuck = error, conversation
+            raise
+        if given != conversation:
+            raise ChangedItsInput("changed the conversation that it was given")
+        return result
 
 
 class Case:
@@ -47,7 +86,7 @@ class Case:
         self.encoding: Encoding | None = None
         self.error: Exception | None = None
         try:
-            self.encoding = bench.subject.encode(conversation)
+            self.encoding = bench.run(bench.subject.encode, conversation)
         except Exception as error:  # whatever the code under test raises is judged, not propagated
             self.error = error
         self.verdicts: dict[str, Any] = {}

@@ -21,7 +21,7 @@ from pydantic_core import PydanticCustomError
 from image_spans import discovery, grammars, pipelines, slicing, tokenizers
 from image_spans.contract import ORDERS, Contract, Model, Options
 from image_spans.conversation import Conversation
-from image_spans.errors import ConfigError, nearest
+from image_spans.errors import ConfigError, nearest, words
 from image_spans.subject import RETURNS, Subject
 from image_spans.tokenizers import TokenizerSpec
 from image_spans.yaml_nodes import KeyPath, dotted, found, message, read_document, refuse
@@ -144,7 +144,8 @@ class SubjectSpec:
     def missing(self) -> str | None:
         """Why the subject cannot be loaded here, such as a package that is not installed; None: it can."""
         source = self.tokenizer.source
-        return None if source is None else source.missing(self.folder)
+        absent = tokenizers.missing(self.tokenizer)
+        return absent if absent or source is None else source.missing(self.folder)
 
 
 def read(path: str | os.PathLike[str] = DEFAULT_FILE) -> list[SubjectSpec]:
@@ -241,7 +242,7 @@ def _load(spec: SubjectSpec) -> Subject:
     try:
         facts = tokenizers.observe(tokenizer, contract.markers)
     except Exception as error:  # the tokenizer may be the user's
-        raise ConfigError(f"observing {tokenizer.library} raised {type(error).__name__}: {error}") from error
+        raise ConfigError(f"observing {tokenizer.library} raised {words(error)}") from error
 
     def bind(name: str) -> Callable[[Conversation], Any]:
         function = _function(name, spec.folder)

@@ -108,6 +108,8 @@ class Input(Model):
                     "images_in names the role {role}, which is not one of roles{hint}",
                     {"role": repr(role), "hint": nearest(role, self.roles)},
                 )
+        if not self.images.most:
+            raise PydanticCustomError("images", "images allows none, so nothing about images would be tested", {})
         if not self.images_in and self.images.most:
             raise PydanticCustomError("role", "images_in is empty, but images allows some", {})
         return self

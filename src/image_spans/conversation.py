@@ -141,6 +141,15 @@ def _images_of(messages: tuple[Message, ...]) -> tuple[Image, ...]:
     return tuple(image for message in messages for image in message.images)
 
 
+def copied(conversation: Conversation) -> Conversation:
+    """An equal conversation that shares no object with this one but texts, numbers and roles."""
+    messages = [
+        Message(m.role, [Text(p.text) if isinstance(p, Text) else Image(p.width, p.height) for p in m.parts])
+        for m in conversation.messages
+    ]
+    return Conversation(messages, [Image(image.width, image.height) for image in conversation.images])
+
+
 def resized(conversation: Conversation, images: Iterable[Image]) -> Conversation:
     """The same conversation with other sizes: the k-th image part becomes the k-th of ``images``."""
     sizes = iter(images)

@@ -7,6 +7,8 @@ said; where none fits, the cause is unknown and that is said instead of a guess.
 
 from __future__ import annotations
 
+import os
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TypeAlias
@@ -15,6 +17,7 @@ from image_spans.case import Case
 from image_spans.contract import Contract
 from image_spans.conversation import Image, Text, resized
 from image_spans.findings import UNKNOWN, Cause, Finding
+from image_spans.foreign import ChangedItsInput, LeftTheProcess, PrintedTooMuch, TookTooLong
 from image_spans.oracles import PLACEHOLDER, Expected, Oracle, Piece, Token
 from image_spans.slicing import Block, Layout
 from image_spans.subject import BadEncoding
@@ -22,8 +25,22 @@ from image_spans.subject import BadEncoding
 Explanation: TypeAlias = Callable[[Case, Finding], "Cause | None"]
 
 
+_MISBEHAVIOUR: tuple[tuple[type[Exception], str, str], ...] = (
+    (TookTooLong, "does-not-end", "the pipeline does not end; it was interrupted, and is not called again in this run"),
+    (LeftTheProcess, "leaves-the-process", "the pipeline tries to end the program, or the test, instead of raising"),
+    (PrintedTooMuch, "prints-a-lot", "the pipeline prints: a debugging print was left in, or a progress bar"),
+    (
+        ChangedItsInput,
+        "input-changed",
+        "the pipeline changes the conversation in place; the next caller finds it changed",
+    ),
+)
+
+
 def diagnose(case: Case, finding: Finding) -> Cause:
     """The cause of a finding on a case."""
+    if "raised" in finding.facts:
+        return _judging_raised(finding.facts["raised"])
     for group, explanations in _EXPLANATIONS.items():
         if finding.check.startswith(group):
             for explain in explanations:
@@ -36,10 +53,26 @@ def diagnose(case: Case, finding: Finding) -> Cause:
 # ---------------------------------------------------------------- errors
 
 
+def _judging_raised(error: BaseException) -> Cause:
+    """Not the pipeline failed but what judges it: the tokenizer, a rule, a grammar or an order; or this package."""
+    frames = traceback.extract_tb(error.__traceback__)
+    last = next((f for f in reversed(frames) if f"{os.sep}image_spans{os.sep}" not in f.filename), frames[-1])
+    where = f"{os.path.basename(last.filename)}, line {last.lineno}, in {last.name}"
+    return Cause(
+        f"judging-raised-{type(error).__name__}",
+        f"the ids could not be judged: what the contract names, or the tokenizer itself, fails ({where})",
+    )
+
+
 def _raised(case: Case, finding: Finding) -> Cause | None:
     error = finding.facts.get("error")
     if isinstance(error, BadEncoding):
         return Cause("bad-return", "what the pipeline returned is not an encoding")
+    for kind, name, sentence in _MISBEHAVIOUR:
+        if isinstance(error, kind):
+            return Cause(name, sentence)
+    if error is None and finding.at is not None:
+        return Cause("id-outside", "an id is not in the vocabulary: negative, too large, or of another tokenizer")
     if isinstance(error, case.subject.refusals):
         return Cause("refused", "the pipeline refuses a conversation that is inside its contract")
     if error is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from image_spans.errors import ConfigError, nearest
+from image_spans.errors import ConfigError, nearest, words
 
 
 def names(package: str) -> list[str]:
@@ -58,7 +58,7 @@ def resolve(reference: str, folder: Path | None = None) -> Any:
             raise ConfigError(f"{reference!r}: there is no module {error.name!r}{where} on sys.path") from None
         raise ConfigError(f"{reference!r}: importing it needs the module {error.name!r}") from error
     except Exception as error:
-        raise ConfigError(f"{reference!r}: importing it raised {type(error).__name__}: {error}") from error
+        raise ConfigError(f"{reference!r}: importing it raised {words(error)}") from error
     if not hasattr(module, attribute):
         known = [name for name in vars(module) if not name.startswith("_")]
         raise ConfigError(f"{reference!r}: {module_name} has no {attribute!r}{nearest(attribute, known)}")

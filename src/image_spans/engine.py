@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -20,7 +21,9 @@ from image_spans import checks, strategies
 from image_spans.case import Bench, Case
 from image_spans.conversation import Conversation, parse_conversation
 from image_spans.diagnosis import diagnose
-from image_spans.findings import Finding, strip_of
+from image_spans.errors import words
+from image_spans.findings import Cause, Finding, strip_of
+from image_spans.foreign import MISBEHAVIOUR, Foreign
 from image_spans.subject import Subject
 
 
@@ -68,10 +71,20 @@ class Engine:
         base_seed: from which the seeds of all passes are derived.
         only: judge this conversation alone, instead of drawing.
         database: a Hypothesis example database in which failing conversations are kept, or None.
+        foreign: how the code under test is called; by default without a limit of time.
     """
 
-    def __init__(self, budget: int, base_seed: int, *, only: Conversation | None = None, database: Any = None) -> None:
+    def __init__(
+        self,
+        budget: int,
+        base_seed: int,
+        *,
+        only: Conversation | None = None,
+        database: Any = None,
+        foreign: Foreign | None = None,
+    ) -> None:
         self.budget = budget
+        self.foreign = foreign or Foreign()
         self.base_seed = base_seed
         self.only = only
         self.database = database
@@ -83,7 +96,7 @@ class Engine:
     def bench(self, subject: Subject) -> Bench:
         """The bench of a subject."""
         if id(subject) not in self._benches:
-            self._benches[id(subject)] = Bench(subject)
+            self._benches[id(subject)] = Bench(subject, self.foreign)
         return self._benches[id(subject)]
 
     def precheck(self, subject: Subject, name: str) -> Finding | None:
@@ -92,9 +105,11 @@ class Engine:
         if key not in self._prechecks:
             check = checks.checks()[name]
             try:
-                verdict = check.judge(subject)
+                verdict = self.foreign.call(lambda: f"{name} of {subject.name}", check.judge, subject)
             except Exception as error:  # the tokenizer is foreign code
-                verdict = Finding(name, f"the tokenizer raised {type(error).__name__}: {error}", subject.name)
+                did = str(error) if isinstance(error, MISBEHAVIOUR) else f"raised {words(error)}"
+                cause = Cause(f"tokenizer-{type(error).__name__}", "the tokenizer itself fails on an ordinary text")
+                verdict = Finding(name, f"the tokenizer {did}", subject.name, cause=cause)
             self._prechecks[key] = verdict if isinstance(verdict, Finding) else None
         return self._prechecks[key]
 
@@ -121,12 +136,43 @@ class Engine:
         bench = self.bench(subject)
         for conversation in conversations:
             case = bench.case(conversation)
+            self._judge_all(case, names, position)
             for name in names:
                 self._tally(case, name, tallies[name])
         return Pass(conversations, tallies)
 
+    def _judge_all(self, case: Case, names: Sequence[str], position: str) -> None:
+        """Have every check judge a case; what judges may be foreign too: the tokenizer, a rule, a grammar, an order."""
+        if case.bench.unjudgeable is not None:
+            return
+        name = ""
+
+        def judge() -> None:
+            nonlocal name
+            for name in names:
+                checks.judge(case, name)
+
+        try:
+            self.foreign.call(lambda: f"judging {case.subject.name} on {case.conversation!r}", judge)
+        except MISBEHAVIOUR as error:
+            case.bench.unjudgeable = case.finding(name, f"judging {error}", raised=error, position=position)
+
+    def verdict(self, case: Case, name: str) -> checks.Verdict:
+        """What a check says of a case that need not be one of a pass."""
+        if case.bench.unjudgeable is not None:
+            return checks.NotJudged(case.bench.unjudgeable.check)
+        try:
+            return self.foreign.call(lambda: f"{name} on {case.conversation!r}", checks.judge, case, name)
+        except MISBEHAVIOUR:
+            return checks.NOT_JUDGED
+
     def _tally(self, case: Case, name: str, tally: Tally) -> None:
-        verdict = checks.judge(case, name)
+        stuck = case.bench.unjudgeable
+        verdict: checks.Verdict
+        if stuck is None:
+            verdict = checks.judge(case, name)
+        else:
+            verdict = stuck if stuck.check == name else checks.NotJudged(stuck.check)
         if verdict is None:
             tally.judged += 1
         elif isinstance(verdict, Finding):
@@ -166,12 +212,14 @@ class Engine:
         if self.only is not None or finding.conversation is None:
             return finding
         bench = self.bench(subject)
+        if bench.stuck is not None or bench.unjudgeable is not None:
+            return finding  # each try might take as long again
         seen: dict[Conversation, Finding | None] = {}
 
         def shows(conversation: Conversation) -> bool:
             if conversation not in seen:  # a pipeline with a memory must not give two answers
                 case = Case(bench, conversation)
-                verdict = checks.judge(case, finding.check)
+                verdict = self.verdict(case, finding.check)
                 found = diagnosed(case, verdict) if isinstance(verdict, Finding) else None
                 seen[conversation] = found if found is not None and found.fingerprint == finding.fingerprint else None
             return seen[conversation] is not None

@@ -21,6 +21,15 @@ class Unavailable(Exception):
     """
 
 
+def words(error: BaseException) -> str:
+    """An exception of somebody else in words: its class and text, even where the text cannot be had."""
+    try:
+        text = str(error)
+    except Exception:  # its __str__ is foreign code too
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """``"; did you mean 'x'?"`` for the closest known spelling, else a list of all of them."""
     names = sorted(known)

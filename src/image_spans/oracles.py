@@ -271,6 +271,8 @@ class Oracle:
             if not hits:
                 break
             at, _, token = min(hits)
+            if at == 0:
+                build.begin(message)  # a dummy prefix of the text may stand in front of its first token too
             build.text(text[:at], message)
             build.token(self._interpreted[token], 1, None, message)
             text = text[at + len(token) :]
@@ -321,7 +323,7 @@ class _Builder:
             self.gaps[-1].append(Piece(text, message))
 
     def begin(self, message: int) -> None:
-        """A message begins here: an empty piece, in front of which a dummy prefix may stand."""
+        """A message begins here, or what somebody typed: an empty piece, in front of which a dummy prefix may stand."""
         self.gaps[-1].append(Piece("", message))
 
     def token(self, role: str, count: int, owner: int | None, message: int) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 DEFAULT = "tokenizers_under_test.yaml"
 _STASH: pytest.StashKey[Session] = pytest.StashKey()
+_STRAYS: pytest.StashKey[set[Path]] = pytest.StashKey()
+"""Files of our name that pytest came across, but that are not in this run."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,6 +38,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="judge this conversation alone, as a failure prints it: 'Conversation([...])'",
     )
     group.addoption("--spans-fetch", action="store_true", help="first fetch the tokenizers that are not there yet")
+    group.addoption(
+        "--spans-timeout",
+        metavar="SECONDS",
+        help="how long one call of a pipeline may take (default: 60; 0: any time)",
+    )
     group.addoption(
         "--spans-require-all", action="store_true", help="a subject that cannot be had is an error, not a skip"
     )
@@ -59,12 +66,24 @@ def pytest_configure(config: pytest.Config) -> None:
         # Without this a consumer's `testpaths` would leave the YAML out without a word.
         named = config.getoption("spans_subjects") is not None
         for file in files:
-            if (named or not _is_typed(config)) and not _is_inside_arguments(config, file):
+            wanted = named or not (_is_typed(config) or _is_ignored(config, file))
+            if wanted and not _is_inside_arguments(config, file):
                 config.args.append(str(file))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    session = config.stash.get(_STASH, None)
+    if session is not None:
+        session.foreign.close()
 
 
 def _is_typed(config: pytest.Config) -> bool:
     return config.args_source == pytest.Config.ArgsSource.ARGS
+
+
+def _is_ignored(config: pytest.Config, file: Path) -> bool:
+    ignored = [Path(config.invocation_params.dir, path).resolve() for path in config.getoption("ignore") or ()]
+    return any(file.is_relative_to(path) for path in ignored)
 
 
 def _is_inside_arguments(config: pytest.Config, file: Path) -> bool:
@@ -82,7 +101,7 @@ def _subject_files(config: pytest.Config) -> list[Path]:
     if option is not None:
         file = (here / option).resolve()
         if not file.is_file():
-            raise pytest.UsageError(f"--spans-subjects: there is no file {option}")
+            raise pytest.UsageError(f"--spans-subjects: there is no file {option}{_hint(config, option)}")
         return [file]
     typed = []
     for argument in config.args:
@@ -98,6 +117,18 @@ def _subject_files(config: pytest.Config) -> list[Path]:
     return [default] if wanted or _is_inside_arguments(config, default) else []
 
 
+def _hint(config: pytest.Config, option: str) -> str:
+    """What may have been meant by the name of a file that is not there."""
+    from image_spans.errors import nearest
+
+    default = _default_file(config)
+    if default is not None and any(line.strip() == f"{option}:" for line in default.read_text("utf-8").splitlines()):
+        return f"; it is a subject of {DEFAULT}: select it with -k {option}"
+    folder = Path(config.invocation_params.dir, option).parent
+    files = [path.name for path in folder.glob("*.y*ml")] if folder.is_dir() else []
+    return nearest(Path(option).name, files)
+
+
 def _default_file(config: pytest.Config) -> Path | None:
     files = [folder / DEFAULT for folder in (Path(config.invocation_params.dir), config.rootpath)]
     return next((file.resolve() for file in files if file.is_file()), None)
@@ -111,7 +142,7 @@ def _has_subjects(path: Path) -> bool:
 def _refuse_options_without_file(config: pytest.Config) -> None:
     if _default_file(config) is not None:  # it is there, and the arguments leave it out
         return
-    for option in ("spans_checks", "spans_conversation", "spans_fetch", "spans_require_all"):
+    for option in ("spans_checks", "spans_conversation", "spans_fetch", "spans_timeout", "spans_require_all"):
         if config.getoption(option):
             name = "--" + option.replace("_", "-")
             raise pytest.UsageError(f"{name}: there is no {DEFAULT} here or in {config.rootpath}; see --spans-subjects")
@@ -162,11 +193,14 @@ def _import(path: Path) -> ModuleType:
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> SubjectsFile | None:
     session = parent.config.stash.get(_STASH, None)
     if session is not None and file_path.resolve() in session.files:
+        session.collected.add(file_path.resolve())
         if file_path.is_relative_to(parent.config.rootpath):
             return SubjectsFile.from_parent(parent, path=file_path)
         # pytest would give a file outside of its root an empty node id.
         nodeid = os.path.relpath(file_path, parent.config.rootpath).replace(os.sep, "/")
         return SubjectsFile.from_parent(parent, path=file_path, nodeid=nodeid)
+    if file_path.name == DEFAULT and file_path.resolve() != _default_file(parent.config):
+        parent.config.stash.setdefault(_STRAYS, set()).add(file_path)
     return None
 
 
@@ -221,7 +255,10 @@ class _Recorder:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     session = config.stash.get(_STASH, None)
-    return session.header() if session is not None else []
+    if session is not None:
+        return session.header()
+    default = _default_file(config)
+    return [f"image-spans: {DEFAULT} is not in this run, whose arguments name other tests"] if default else []
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -230,6 +267,28 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         from image_spans.report import write_summary
 
         write_summary(terminalreporter, session)
+    strays: set[Path] = config.stash.get(_STRAYS, set())
+    for path in sorted(strays):
+        shown = os.path.relpath(path, config.invocation_params.dir)
+        why = f"was found, but only the one in the root is read; name it: pytest {shown}"
+        terminalreporter.write_line(f"image-spans: NOT TESTED: {shown} {why}", yellow=True)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    ours = session.config.stash.get(_STASH, None)
+    worker_output = getattr(session.config, "workeroutput", None)
+    if worker_output is not None:
+        worker_output["image_spans_strays"] = [str(path) for path in session.config.stash.get(_STRAYS, set())]
+    elif ours is not None and exitstatus == pytest.ExitCode.OK and ours.all_skipped:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """xdist: what a worker came across."""
+    strays = getattr(node, "workeroutput", {}).get("image_spans_strays", ())
+    if strays:
+        node.config.stash.setdefault(_STRAYS, set()).update(map(Path, strays))
 
 
 @pytest.hookimpl(optionalhook=True)

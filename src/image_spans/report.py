@@ -27,7 +27,16 @@ def cell(counts: Counter[str]) -> tuple[str, str]:
 
 
 def write_summary(reporter: pytest.TerminalReporter, session: Session) -> None:
-    """Write the table, and the statistics when they were asked for."""
+    """Write the table, the statistics when they were asked for, and what was not tested."""
+    _write_tables(reporter, session)
+    if not session.collect_only:
+        for line in session.untested():
+            reporter.write_line(f"image-spans: {line}", yellow=True)
+        if session.all_skipped:
+            reporter.write_line("image-spans: ERROR: nothing was tested, so the run fails", red=True)
+
+
+def _write_tables(reporter: pytest.TerminalReporter, session: Session) -> None:
     outcomes = session.outcomes
     if outcomes.statistics:
         reporter.section("image-spans statistics")

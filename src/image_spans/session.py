@@ -19,9 +19,18 @@ from image_spans.conversation import Conversation, parse_conversation
 from image_spans.engine import FAMILIES, Engine, Pass, diagnosed, profile_of
 from image_spans.errors import ConfigError, Unavailable
 from image_spans.findings import Finding
+from image_spans.foreign import MISBEHAVIOUR, Foreign
 from image_spans.subject import Subject
 
 _ITEM = re.compile(r"(?P<file>.*?)::test_(?P<family>subject|conversation|literals|relation)\[(?P<id>.*)\]$")
+
+
+FIRST_CHECK = "contract.tokens"
+"""The check that says when a subject cannot be loaded; the others are blocked by it."""
+DEFAULT_TIMEOUT = 60.0
+"""Seconds that one call of a pipeline may take."""
+LOADING = 10
+"""How many times longer than a call of the pipeline the loading of a subject may take."""
 
 
 def subject_of(nodeid: str) -> str | None:
@@ -81,8 +90,14 @@ class Session:
         self._chosen = _chosen_checks(pytest_config.getoption("spans_checks"))
         self._only = _only(pytest_config.getoption("spans_conversation"))
         self.files = {path: self._read(path) for path in paths}
+        self.foreign = Foreign(_seconds(pytest_config.getoption("spans_timeout")), os.dup(2))
         self.default_file = next(iter(self.files))
         self.outcomes = Outcomes()
+        self.collected: set[Path] = set()
+        """The files that pytest came across."""
+        self.unavailable: dict[str, str] = {}
+        """Subject to the reason why its tokenizer could not be loaded after all."""
+        self._loaded: dict[config.SubjectSpec, Subject | ConfigError | Unavailable] = {}
         self._engines: dict[Path, Engine] = {}
         self._selected: set[tuple[config.SubjectSpec, str, str]] = set()
         self._reported: dict[tuple[str, str], str] = {}
@@ -150,7 +165,7 @@ class Session:
     def _positions(self, spec: config.SubjectSpec, check: checks.Check) -> list[str]:
         if check.family == "once":
             return [""]
-        profile = strategies.Profile.of(spec.contract)
+        profile = strategies.Profile.limits(spec.contract)
         wanted = check.positions or strategies.POSITIONS
         return [position for position in wanted if strategies.applies(position, profile)]
 
@@ -166,7 +181,7 @@ class Session:
     def verify(self, spec: config.SubjectSpec, position: str, check: str, nodeid: str) -> None:
         """Judge one item; ends like any pytest test: passes, fails or skips."""
         __tracebackhide__ = True
-        subject = self._load(spec)
+        subject = self._load(spec, check)
         engine = self._engine(spec.path)
         one = checks.checks()[check]
         if one.family == "once":
@@ -178,6 +193,15 @@ class Session:
         if failed:
             self._blocked(spec, failed[0].check, str(failed[0]))
         done = engine.survey(subject, position, one.family)
+        if self._only is None and not _tells_of_images(done, position):
+            pytest.fail(
+                f"{spec.name}: none of the {len(done.conversations)} conversations drawn for the position {position} "
+                "holds an image, so nothing was tested",
+                pytrace=False,
+            )
+        stuck = engine.bench(subject).unjudgeable
+        if stuck is not None and stuck.check != check:
+            self._blocked(spec, stuck.check, str(stuck), stuck.facts["position"])
         tally = done.tallies[check]
         if tally.findings:
             first, *others = tally.findings.values()
@@ -212,16 +236,16 @@ class Session:
         why = "which finds nothing in its own draws" if selected else "which this run does not select"
         for conversation in done.conversations:
             case = engine.bench(subject).case(conversation)
-            verdict = checks.judge(case, blocker)
+            verdict = engine.verdict(case, blocker)
             if isinstance(verdict, Finding):
                 found = engine.shrink(subject, position, diagnosed(case, verdict))
                 self._fail(found, position, nodeid, (), note=f"\n\n(blocked by {blocker}, {why})")
         pytest.fail(f"{spec.name} breaks {blocker}\n(blocked by {blocker}, {why})", pytrace=False)
 
-    def _blocked(self, spec: config.SubjectSpec, blocker: str, message: str) -> None:
-        """Skip as blocked; fail where the blocking precheck is not in this run, so that a failure is never lost."""
+    def _blocked(self, spec: config.SubjectSpec, blocker: str, message: str, position: str = "") -> None:
+        """Skip as blocked; fail where the blocking check is not in this run, so that a failure is never lost."""
         __tracebackhide__ = True
-        if (spec, "", blocker) in self._selected:
+        if (spec, position, blocker) in self._selected:
             pytest.skip(f"blocked by {blocker} of {spec.name}")
         pytest.fail(f"{message}\n(blocked by {blocker}, which this run does not select)", pytrace=False)
 
@@ -248,16 +272,38 @@ class Session:
             f"        load_subject({finding.subject!r}).encode({code})",
         )
 
-    def _load(self, spec: config.SubjectSpec) -> Subject:
+    def _load(self, spec: config.SubjectSpec, check: str) -> Subject:
         __tracebackhide__ = True
-        try:
-            return config.load(spec)
-        except Unavailable as error:
+        if spec not in self._loaded:
+            self._loaded[spec] = self._try_to_load(spec)
+        loaded = self._loaded[spec]
+        if isinstance(loaded, Subject):
+            return loaded
+        if isinstance(loaded, Unavailable):
+            text = f"{spec.name} cannot be had: {loaded}"
             if self._config.getoption("spans_require_all"):
-                pytest.fail(f"{spec.name} cannot be had: {error}", pytrace=False)
-            pytest.skip(f"{spec.name} cannot be had: {error}")
+                pytest.fail(text, pytrace=False)
+            pytest.skip(text)
+        if check != FIRST_CHECK:
+            self._blocked(spec, FIRST_CHECK, str(loaded))
+        pytest.fail(str(loaded), pytrace=False)
+
+    def _try_to_load(self, spec: config.SubjectSpec) -> Subject | ConfigError | Unavailable:
+        limit = LOADING * self.foreign.limit
+        where = f"{spec.label}:{spec.line}: subjects.{spec.name}"
+        try:
+            subject = self.foreign.call(lambda: f"loading {spec.name}", config.load, spec, limit=limit)
+        except (ConfigError, Unavailable) as error:
+            return error
+        except MISBEHAVIOUR as error:
+            return ConfigError(f"{where}: loading it {error}")
+        try:  # this asks the slice rule for thousands of sizes
+            self.foreign.call(lambda: f"the slice rule of {spec.name}", profile_of, subject, FAMILIES["single"])
         except ConfigError as error:
-            pytest.fail(str(error), pytrace=False)
+            return ConfigError(f"{where}: {error}")
+        except MISBEHAVIOUR as error:
+            return ConfigError(f"{where}: asking its slice rule for many sizes {error}")
+        return subject
 
     def _engine(self, path: Path) -> Engine:
         if path not in self._engines:
@@ -265,7 +311,11 @@ class Session:
 
             profile = settings()
             self._engines[path] = Engine(
-                profile.max_examples, self.base_seed, only=self._only, database=profile.database
+                profile.max_examples,
+                self.base_seed,
+                only=self._only,
+                database=profile.database,
+                foreign=self.foreign,
             )
         return self._engines[path]
 
@@ -284,6 +334,8 @@ class Session:
             "group": one.group if one else "contract",
             "status": status,
         }
+        if "cannot be had" in reason:
+            record["unavailable"] = reason.partition("cannot be had: ")[2]
         if self._config.getoption("hypothesis_show_statistics", False) and one is not None:
             record["statistics"] = self._statistics(trial, one.family)
         report.image_spans = record  # type: ignore[attr-defined]
@@ -295,7 +347,7 @@ class Session:
         if done is None or key in self._statistics_shown:
             return []
         self._statistics_shown.add(key)
-        profile = profile_of(self._load(trial.subject), FAMILIES[family])
+        profile = profile_of(self._load(trial.subject, trial.check), FAMILIES[family])
         labels = Counter(
             label for conversation in done.conversations for label in strategies.describe(conversation, profile)
         )
@@ -307,6 +359,8 @@ class Session:
         """Count one report."""
         cell = self.outcomes.cells.setdefault((record["subject"], record["group"]), Counter())
         cell[record["status"]] += 1
+        if "unavailable" in record:
+            self.unavailable[record["subject"]] = record["unavailable"]
         lines = record.get("statistics")
         if lines:
             self.outcomes.statistics[lines[0]] = lines[1:]
@@ -319,7 +373,57 @@ class Session:
             skipped = f", {len(file.missing)} skipped" if file.missing else ""
             lines.append(f"image-spans: {shown}: {len(file.specs)} subjects{skipped}")
             lines += [f"  skipped {name}: {reason}" for name, reason in file.missing.items()]
+            idle = [spec.name for spec in file.specs if spec.name not in file.missing and not self._has_trials(spec)]
+            lines += [f"  not tested {name}: no check of --spans-checks applies to it" for name in idle]
         return lines
+
+    def _has_trials(self, spec: config.SubjectSpec) -> bool:
+        return any(trial.subject is spec for family in ("once", *FAMILIES) for trial in self.trials(spec.path, family))
+
+    def untested(self) -> list[str]:
+        """What a green run must not hide: subjects of which nothing was judged, and files of which nothing ran."""
+        judged = {
+            name
+            for (name, _), counts in self.outcomes.cells.items()
+            if any(counts[status] for status in counts if status not in ("skipped", "blocked"))
+        }
+        present = {name for name, _ in self.outcomes.cells}
+        lines = []
+        for path, file in self.files.items():
+            names = [spec.name for spec in file.specs]
+            if not present & set(names):
+                lines.append(f"NOTHING TESTED of {_relative(path, self._config.rootpath)}: {self._why_nothing(path)}")
+                continue
+            for name in names:
+                if name in present and name not in judged:
+                    why = file.missing.get(name) or self.unavailable.get(name, "all of its tests were skipped")
+                    lines.append(f"NOT TESTED: {name}: {why}")
+        return lines
+
+    def _why_nothing(self, path: Path) -> str:
+        if path in self.collected:
+            return "its tests were deselected (-k, -m, --lf, --deselect)"
+        if hasattr(self._config, "workerinput") or self._config.pluginmanager.hasplugin("dsession"):
+            return "it was not collected (--ignore, collect_ignore), or its tests were deselected (-k, -m, --lf)"
+        return "it was found, but not collected (--ignore, collect_ignore, an addopts that names other paths)"
+
+    @property
+    def collect_only(self) -> bool:
+        """Whether pytest was asked to run nothing."""
+        return bool(self._config.option.collectonly)
+
+    @property
+    def all_skipped(self) -> bool:
+        """Whether tests of subjects ended, but none of them judged anything."""
+        statuses = {status for counts in self.outcomes.cells.values() for status in counts}
+        return bool(statuses) and statuses <= {"skipped", "blocked"}
+
+
+def _tells_of_images(done: Pass, position: str) -> bool:
+    """Whether a pass drew what its position promises."""
+    if position == "none":
+        return bool(done.conversations)
+    return any(conversation.images for conversation in done.conversations)
 
 
 def _relative(path: Path, folder: Path) -> str:
@@ -353,6 +457,16 @@ def _chosen_checks(option: str | None) -> set[str] | None:
         return {name for pattern in patterns for name in checks.find(pattern)}
     except ConfigError as error:
         raise ConfigError(f"--spans-checks: {error}") from None
+
+
+def _seconds(option: str | None) -> float:
+    try:
+        seconds = DEFAULT_TIMEOUT if option is None else float(option)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise ConfigError(f"--spans-timeout: expected a number of seconds (0: no limit), found {option!r}")
+    return seconds
 
 
 def _only(option: str | None) -> Conversation | None:

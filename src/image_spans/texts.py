@@ -113,16 +113,29 @@ class Texts:
             if self._facts.dummy_prefix and _follow(decoded, texts):
                 return True
         whole, whole_text = self.alone(joined)
-        if ids == whole:
+        if ids == whole or self._encoded_apart(ids, texts):
             return True
         if self._unk is not None:
-            # Unknown characters that stand together may be one unk: fewer in the whole than in its pieces.
-            apart = sum(self.alone(text)[0].count(self._unk) for text in texts)
-            if not whole.count(self._unk) <= ids.count(self._unk) <= apart:
+            # Unknown characters that stand together may be one unk, and a word (WordPiece) that none of its parts is.
+            least, most = sorted((whole.count(self._unk), sum(self.alone(t)[0].count(self._unk) for t in texts)))
+            if not least <= ids.count(self._unk) <= most:
                 return False
         if decoded == whole_text:
             return True
         return self._ends(decoded, texts, anywhere=False)
+
+    def _encoded_apart(self, ids: tuple[int, ...], texts: Sequence[str]) -> bool:
+        """Whether the ids are those of the texts encoded one by one, or some of them together.
+
+        Where decoding writes more than the tokens say (WordPiece puts blanks between words and takes those before
+        punctuation away), the texts of stretches do not add up to the text of the whole; their ids do.
+        """
+        ends: list[set[int]] = [{0}, *(set() for _ in texts)]
+        for first in range(len(texts)):
+            for last in range(first + 1, len(texts) + 1):
+                stretch = self.alone("".join(texts[first:last]))[0]
+                ends[last] |= {end + len(stretch) for end in ends[first] if ids[end : end + len(stretch)] == stretch}
+        return len(ids) in ends[-1]
 
     def _in_order(self, ids: tuple[int, ...], pieces: Sequence[Piece]) -> bool:
         texts = [piece.text for piece in pieces]

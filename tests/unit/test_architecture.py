@@ -12,7 +12,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src" / "image_spans"
-LIBRARIES = {"transformers", "tokenizers", "sentencepiece", "tiktoken", "mistral_common", "torch", "numpy"}
+LIBRARIES = {
+    *("transformers", "tokenizers", "sentencepiece", "tiktoken", "mistral_common"),
+    *("torch", "numpy", "huggingface_hub"),
+}
 WORDS = {
     "heavy": {"hypothesis", "pydantic", "pydantic_core", *LIBRARIES},
     "hypothesis": {"hypothesis"},

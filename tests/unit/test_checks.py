@@ -62,7 +62,7 @@ def test_right_ids_are_silent(ids, conversation):
         ([*SPAN, A, 1032], "text.survives", "the text of message 0 is 'a ', expected 'a'"),
         ([*SPAN, A, 900], "text.survives", "the text of message 0 is 'a</s>', expected 'a'"),
         ([BOS, *SPAN, A], "bos.placement", "1 BOS at 0, declared none"),
-        ([*SPAN, -5], "pipeline.encodes", "the id at 6 is -5; ids are not negative"),
+        ([*SPAN, -5], "pipeline.encodes", "the id at 6 is -5, which no token has"),
         (None, "pipeline.encodes", "the result is a NoneType, not a list of ids"),
         (
             {"input_ids": [*SPAN, A], "image_bounds": [[0, 5]]},

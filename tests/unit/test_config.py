@@ -283,7 +283,7 @@ BAD_FILES = {
     ),
     "unknown source": (
         changed('{factory: "toy_tokenizer:load"}', "{backend: transformers, source: {pakage: x}}"),
-        f"{FILE}:4: {TOY}.tokenizer.source: a source has one of path, package, wheel, trained; found 'pakage'; "
+        f"{FILE}:4: {TOY}.tokenizer.source: a source has one of path, package, wheel, trained, hf; found 'pakage'; "
         "did you mean 'package'?",
     ),
     "missing key of a source": (

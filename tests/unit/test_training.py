@@ -15,7 +15,7 @@ from image_spans.errors import ConfigError
 from image_spans.sources import TrainedSource
 from image_spans.subject import Tokenizer
 from image_spans.tokenizers import adapt, observe
-from image_spans.training import byte_bpe, corpus, sentencepiece, tiktoken
+from image_spans.training import byte_bpe, corpus, sentencepiece, tiktoken, unigram, wordpiece
 
 MARKERS = ("<image>", "</image>")
 ROLES = {"image_open": "<image>", "image_close": "</image>"}
@@ -27,6 +27,10 @@ QUICK = settings(
 RECIPES: dict[str, Callable[[], Any]] = {
     "byte BPE": lambda: byte_bpe.train(special_tokens=MARKERS),
     "byte BPE with BOS": lambda: byte_bpe.train(special_tokens=MARKERS, bos="<s>", eos="</s>"),
+    "byte BPE with NFC": lambda: byte_bpe.train(special_tokens=MARKERS, normalizer="nfc"),
+    "raw byte BPE": lambda: byte_bpe.backend(600, MARKERS),
+    "WordPiece": lambda: wordpiece.train(special_tokens=MARKERS),
+    "Unigram": lambda: unigram.train(special_tokens=MARKERS),
     "tiktoken": lambda: tiktoken.train(special_tokens=MARKERS),
     "BPE": lambda: sentencepiece.train(control=MARKERS),
     "BPE with BOS": lambda: sentencepiece.train(user_defined=MARKERS, add_bos=True),
@@ -72,7 +76,7 @@ def test_the_corpus_holds_many_scripts() -> None:
     assert {"LATIN", "CYRILLIC", "GREEK", "ARABIC", "DEVANAGARI", "CJK", "HIRAGANA", "HANGUL"} <= names
 
 
-@pytest.mark.parametrize("name", ["byte BPE", "byte BPE with BOS", "tiktoken"])
+@pytest.mark.parametrize("name", ["byte BPE", "byte BPE with BOS", "raw byte BPE", "tiktoken"])
 def test_byte_level_recipes_round_trip(name: str) -> None:
     tokenizer = adapt(RECIPES[name]())
 
@@ -113,6 +117,55 @@ def test_normalization() -> None:
     assert not observe(plain, {}).normalises
 
 
+def test_normal_forms_of_byte_bpe() -> None:
+    by_form = {form: adapt(byte_bpe.train(special_tokens=MARKERS, normalizer=form)) for form in (None, "nfc", "nfkc")}
+    for text, wanted in {
+        "e\u0301": {None: "e\u0301", "nfc": "\u00e9", "nfkc": "\u00e9"},
+        "\uff1cimage>": {None: "\uff1cimage>", "nfc": "\uff1cimage>", "nfkc": "<image>"},
+    }.items():
+        for form, tokenizer in by_form.items():
+            assert tokenizer.decode(tokenizer.encode_markup(text)) == wanted[form]
+            # The marker is looked for in the text as it was typed.
+            assert tokenizer.token_to_id("<image>") not in tokenizer.encode_markup(text)
+    assert [observe(tokenizer, ROLES).normalises for tokenizer in by_form.values()] == [False, True, True]
+
+
+def test_wordpiece() -> None:
+    plain, cased = adapt(wordpiece.train()), adapt(wordpiece.train(lowercase=False, post_processor=False))
+    assert plain.library.startswith("tokenizers ")
+    assert pieces(plain, "WORLDS") == ["[CLS]", "world", "##s", "[SEP]"]
+    assert pieces(cased, "WORLD")[0] == "[UNK]"
+    assert plain.decode(plain.encode_text("a  b")) == "a b"
+    assert plain.encode_text("\n") == []
+    assert plain.named_ids() == {"unk": 0}
+    assert plain.special_tokens() == {"[CLS]": 1, "[SEP]": 2}
+    facts = observe(plain, {})
+    assert (facts.prefix, facts.suffix, facts.bos, facts.normalises) == ((1,), (2,), 1, True)
+    assert observe(cased, {}).prefix == observe(cased, {}).suffix == ()
+    marked = adapt(wordpiece.train(special_tokens=MARKERS))
+    assert [marked.token_to_id(token) for token in MARKERS] == [3, 4]
+    assert observe(marked, ROLES).protects_text
+
+
+@pytest.mark.parametrize(
+    ("scheme", "wanted"),
+    [
+        ("always", "\u2581hello<image>\u2581hello"),
+        ("first", "\u2581hello<image>hello"),
+        ("never", "hello<image>hello"),
+    ],
+)
+def test_where_unigram_puts_a_blank(scheme: Any, wanted: str) -> None:
+    tokenizer = adapt(unigram.train(special_tokens=MARKERS, prepend_scheme=scheme))
+    assert "".join(pieces(tokenizer, "hello<image>hello")) == wanted
+    facts = observe(tokenizer, ROLES)
+    assert facts.dummy_prefix == (scheme != "never")
+    assert not facts.protects_text  # the model itself finds the token in protected text
+    assert tokenizer.named_ids() == {"unk": 0}
+    assert tokenizer.special_tokens() == {"<image>": 1, "</image>": 2}
+    assert tokenizer.encode_text("\u1234")[-1] == 0
+
+
 def test_no_bos_at_all() -> None:
     tokenizer = adapt(sentencepiece.train(bos=False))
     assert tokenizer.native.bos_id() == -1
@@ -134,6 +187,8 @@ def test_control_is_never_read_from_text_and_user_defined_always() -> None:
 
 def test_sizes_of_vocabularies() -> None:
     assert len(byte_bpe.train(vocab=300, special_tokens=MARKERS)) == 300  # special tokens included
+    assert wordpiece.train(vocab=700, special_tokens=MARKERS).get_vocab_size() == 700
+    assert unigram.train(vocab=400, special_tokens=MARKERS).get_vocab_size() == 400
     assert sentencepiece.train(vocab=600).get_piece_size() == 600
     assert tiktoken.train(vocab=300, special_tokens=MARKERS).n_vocab == 303  # they and <|endoftext|> follow the ranks
     assert tiktoken.train(vocab=300).encode_single_token("<|endoftext|>") == 300
@@ -152,6 +207,13 @@ def test_sizes_of_vocabularies() -> None:
         (("sentencepiece", {"control": "<image>"}), "failed: control: "),
         (("sentencepiece", {"kind": "word"}), "failed: kind: Input should be 'bpe', 'unigram' or 'char'"),
         (("sentencepiece", {"bos": 1}), "failed: bos: "),
+        (("byte_bpe", {"normalizer": "nfd"}), "failed: normalizer: Input should be 'nfc' or 'nfkc'"),
+        (
+            ("unigram", {"prepend_scheme": "last"}),
+            "failed: prepend_scheme: Input should be 'always', 'first' or 'never'",
+        ),
+        (("wordpiece", {"lowercase": 1}), "failed: lowercase: "),
+        (("wordpiece", {"post_processer": True}), "has no option 'post_processer'; did you mean 'post_processor'?"),
         (("tiktoken", {"special_tokens": 5}), "training tiktoken with {'special_tokens': 5} failed"),
     ],
 )

@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 from image_spans import discovery
 from image_spans.case import Case
 from image_spans.contract import Contract
-from image_spans.errors import ConfigError, nearest
+from image_spans.errors import ConfigError, nearest, words
 from image_spans.findings import Finding
 
 Family: TypeAlias = Literal["once", "single", "hazard", "variants"]
@@ -138,7 +138,10 @@ def judge(case: Case, name: str) -> Verdict:
         elif case.encoding is None and one.family == "single" and "pipeline.encodes" in one.needs:
             case.verdicts[name] = NOT_JUDGED  # refused, as declared: there are no ids to judge
         else:
-            case.verdicts[name] = one.judge(case)
+            try:
+                case.verdicts[name] = one.judge(case)
+            except Exception as error:  # a tokenizer, a rule or an order of the user's
+                case.verdicts[name] = case.finding(name, f"judging raised {words(error)}", raised=error)
     verdict: Verdict = case.verdicts[name]
     return verdict
 

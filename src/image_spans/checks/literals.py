@@ -10,6 +10,7 @@ from image_spans.checks.bos import expected_count
 from image_spans.checks.pipeline import spelled
 from image_spans.checks.text import NEEDS, damage
 from image_spans.conversation import Conversation, Message, Text
+from image_spans.errors import words
 from image_spans.findings import first_difference
 
 OTHERS = [*NEEDS, "text.survives"]
@@ -56,7 +57,7 @@ def _refusal(case: Case, rejected: list[str]) -> Verdict:
     if not any(token in str(case.error) for token in rejected):
         return case.finding(
             "literals.policy",
-            f"the refusal does not name the marker {rejected[0]}: {type(case.error).__name__}: {case.error}",
+            f"the refusal does not name the marker {rejected[0]}: {words(case.error)}",
             spelled=rejected,
         )
     return None

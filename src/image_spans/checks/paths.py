@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from image_spans.case import Case
 from image_spans.checks import Verdict, check
+from image_spans.errors import words
 from image_spans.findings import first_difference
 from image_spans.subject import as_encoding
 
@@ -16,9 +17,9 @@ def agree(case: Case) -> Verdict:
     entries = {"a second call": case.subject.pipeline, **{f"the path {n}": p for n, p in case.subject.paths.items()}}
     for name, entry in entries.items():
         try:
-            other = as_encoding(entry(case.conversation)).ids
+            other = as_encoding(case.bench.run(entry, case.conversation)).ids
         except Exception as error:
-            return case.finding("paths.agree", f"{name} raised {type(error).__name__}: {error}", path=name)
+            return case.finding("paths.agree", f"{name} raised {words(error)}", path=name)
         if other != case.ids:
             at = first_difference(case.ids, other)
             got = case.id_name(other[at]) if at < len(other) else "nothing"

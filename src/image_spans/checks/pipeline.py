@@ -5,6 +5,8 @@ from __future__ import annotations
 from image_spans.case import Case
 from image_spans.checks import Verdict, check
 from image_spans.conversation import Text
+from image_spans.errors import words
+from image_spans.foreign import MISBEHAVIOUR, TookTooLong
 from image_spans.subject import BadEncoding
 
 
@@ -16,17 +18,19 @@ def encodes(case: Case) -> Verdict:
     """
     error = case.error
     if error is None:
-        unknown = next((index for index, token_id in enumerate(case.ids) if token_id < 0), None)
-        if unknown is None:
+        at = case.bench.first_outside(case.ids)
+        if at is None:
             return None
-        return case.finding(
-            "pipeline.encodes", f"the id at {unknown} is {case.ids[unknown]}; ids are not negative", at=unknown
-        )
-    if isinstance(error, BadEncoding):
+        return case.finding("pipeline.encodes", f"the id at {at} is {case.ids[at]}, which no token has", at=at)
+    if isinstance(error, TookTooLong):
+        assert case.bench.stuck is not None
+        # Not this conversation, if it was found out before: the pipeline is not called again.
+        return case.finding("pipeline.encodes", str(error), error=error).having(conversation=case.bench.stuck[1])
+    if isinstance(error, (BadEncoding, *MISBEHAVIOUR)):
         return case.finding("pipeline.encodes", str(error), error=error)
     if isinstance(error, case.subject.refusals) and spelled(case, "reject"):
         return None
-    return case.finding("pipeline.encodes", f"raised {type(error).__name__}: {error}", error=error)
+    return case.finding("pipeline.encodes", f"raised {words(error)}", error=error)
 
 
 def spelled(case: Case, policy: str) -> list[str]:

@@ -44,12 +44,12 @@ _OTHER_SIZES = (Image(900, 900), Image(64, 64), Image(448, 448), Image(1, 1), Im
 
 
 def _another(case: Case, image: Image) -> Image:
-    """An image of another layout; the image itself where the rule refuses all that were tried, or has one layout."""
+    """An image of another layout, or else of another size; the image itself where the rule refuses all others."""
     if case.subject.contract.images.slots == "from_features":
         return _OTHER_SIZES[0] if image.width * image.height <= 448 * 448 else _OTHER_SIZES[1]
     layout = _layout(case, image)
-    others = (other for other in _OTHER_SIZES if _layout(case, other) not in (None, layout))
-    return next(others, image)
+    layouts = {other: found for other in _OTHER_SIZES if other != image and (found := _layout(case, other)) is not None}
+    return next((other for other, found in layouts.items() if found != layout), next(iter(layouts), image))
 
 
 def _layout(case: Case, image: Image) -> Layout | None:

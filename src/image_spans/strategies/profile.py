@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -55,16 +55,23 @@ class Profile:
         return self.speakers[0]
 
     @staticmethod
-    def of(contract: Contract, spellings: tuple[str, ...] = ()) -> Profile:
-        """The profile of a contract, with spellings to build hazards from, or none for ordinary draws."""
+    def limits(contract: Contract) -> Profile:
+        """The profile of a contract as far as its limits tell: no rule is asked for its sizes."""
         given = contract.input
-        sizes, any_size = _sizes(contract)
         return Profile(
             roles=given.roles,
             images_in=given.images_in,
             least=given.images.least,
             most=given.images.most,
             empty_text=given.empty_text == "allowed",
+        )
+
+    @staticmethod
+    def of(contract: Contract, spellings: tuple[str, ...] = ()) -> Profile:
+        """The profile of a contract, with spellings to build hazards from, or none for ordinary draws."""
+        sizes, any_size = _sizes(contract)
+        return replace(
+            Profile.limits(contract),
             boundary_sizes=sizes,
             any_size=any_size,
             spellings=tuple(sorted(set(spellings))),

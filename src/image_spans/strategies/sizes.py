@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from image_spans.conversation import Image
+from image_spans.errors import ConfigError, words
 from image_spans.slicing import Layout
 
 Size: TypeAlias = tuple[int, int]
@@ -136,6 +137,8 @@ def _layout(rule: SizeRule, size: Size) -> Layout | None:
         return rule(*size)
     except ValueError:
         return None
+    except Exception as error:  # the rule may be the user's
+        raise ConfigError(f"the slice rule raised {words(error)} for an image of {size[0]}x{size[1]}") from error
 
 
 def _at(longer: int, aspect: Size) -> Size:

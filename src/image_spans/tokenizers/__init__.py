@@ -1,16 +1,19 @@
 """One adapter per tokenizer library, imported only when a subject asks for it.
 
 An adapter is a module here with ``load(spec, folder)``, ``finish(native, spec)`` (adds the spec's tokens and names),
-``NATIVE`` (the names of the library's classes), ``KEYS`` (the optional keys of a spec that it reads) and
-``adapt(native)``; its name is what the YAML calls ``backend``.
+``NATIVE`` (the names of the library's classes), ``KEYS`` (the optional keys of a spec that it reads),
+``DISTRIBUTION`` (what has to be installed) and ``adapt(native)``; its name is what the YAML calls ``backend``.
+``TAKES`` (optional) says of other libraries' classes how what a recipe made is turned into an object of this one.
 """
 
 from __future__ import annotations
 
+import importlib.metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
+from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import Field, StrictBool, StrictInt, StrictStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -20,11 +23,9 @@ from image_spans.errors import ConfigError, Unavailable, nearest
 from image_spans.sources import Source, TrainedSource
 from image_spans.subject import Tokenizer
 from image_spans.tokenizers._observe import observe
+from image_spans.tokenizers._own import OwnTokenizer
 
-__all__ = ["TokenizerSpec", "adapt", "load", "observe"]
-
-BACKENDS = {"transformers": "transformers", "sentencepiece": "sentencepiece", "tiktoken": "tiktoken"}
-"""Backend to the distribution that it needs."""
+__all__ = ["TokenizerSpec", "adapt", "load", "missing", "observe"]
 
 
 class TokenizerSpec(Model):
@@ -47,7 +48,23 @@ class TokenizerSpec(Model):
     """tiktoken's regular expression, which a rank file does not hold."""
     ids: dict[StrictStr, StrictInt] = {}
     """Ids that the vocabulary is known to give; ``contract.tokens`` compares."""
+    requires: tuple[StrictStr, ...] = ()
+    """What must be installed besides, such as ``transformers>=5``; else the subject is skipped with that reason."""
     trust_remote_code: StrictBool = False
+
+    @field_validator("requires")
+    @classmethod
+    def _requirements(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for requirement in given:
+            try:
+                Requirement(requirement)
+            except InvalidRequirement:
+                raise PydanticCustomError(
+                    "requirement",
+                    "{text} is not a requirement such as transformers>=5",
+                    {"text": repr(requirement)},
+                ) from None
+        return given
 
     @field_validator("backend")
     @classmethod
@@ -120,7 +137,7 @@ def load(spec: TokenizerSpec, folder: Path) -> Tokenizer:
         except (ConfigError, Unavailable):
             raise
         except Exception as error:  # it is the user's
-            raise ConfigError(f"the factory {spec.factory} raised {type(error).__name__}: {error}") from error
+            raise ConfigError(f"the factory {spec.factory} raised {_line(error)}") from error
         if hasattr(made, "tokenizer") and _lacking(made) and _adapter(made) is None:
             tokenizer = adapt(made.tokenizer)
             tokenizer.native = made  # a processor: the pipeline gets it whole
@@ -128,34 +145,54 @@ def load(spec: TokenizerSpec, folder: Path) -> Tokenizer:
             tokenizer = adapt(made)
     else:
         assert spec.backend is not None
+        reason = missing(spec)
+        if reason is not None:
+            raise Unavailable(reason)
         module = discovery.load(__name__, spec.backend, "backend")
-        _need(BACKENDS.get(spec.backend, spec.backend))
         if isinstance(spec.source, TrainedSource):
-            native = spec.source.train()
-            made_by = _adapter(native)
-            if made_by is not module:
-                wanted = made_by.__name__.rpartition(".")[2] if made_by else "factory"
-                raise ConfigError(
-                    f"the recipe {spec.source.trained} makes a tokenizer of {wanted}, not of {spec.backend}"
-                )
-            tokenizer = module.finish(native, spec)
+            tokenizer = module.finish(_trained(spec, spec.source, module), spec)
         else:
             tokenizer = module.load(spec, folder)
     _refuse_empty(tokenizer)
     return tokenizer
 
 
-def _need(distribution: str) -> None:
-    import importlib.metadata
-
+def missing(spec: TokenizerSpec) -> str | None:
+    """Why the library of a spec cannot be used here, found without importing it; None: it can."""
+    for text in spec.requires:
+        requirement = Requirement(text)
+        try:
+            version = importlib.metadata.version(requirement.name)
+        except importlib.metadata.PackageNotFoundError:
+            return f"it requires {text}, which is not installed"
+        if not requirement.specifier.contains(version, prereleases=True):
+            return f"it requires {text}; installed is {version}"
+    if spec.backend is None:
+        return None
+    distribution = discovery.load(__name__, spec.backend, "backend").DISTRIBUTION
     try:
         importlib.metadata.distribution(distribution)
     except importlib.metadata.PackageNotFoundError:
-        raise Unavailable(f"the library {distribution} is not installed (pip install {distribution})") from None
+        return f"the library {distribution} is not installed (pip install {distribution})"
+    return None
+
+
+def _trained(spec: TokenizerSpec, source: TrainedSource, module: ModuleType) -> Any:
+    """What a recipe makes, as an object of the backend's library."""
+    native = source.train()
+    ancestry = _ancestry(native)
+    if ancestry & module.NATIVE:
+        return native
+    for name, turned in getattr(module, "TAKES", {}).items():
+        if name in ancestry:
+            return turned(native, spec)
+    made_by = _adapter(native)
+    maker = made_by.__name__.rpartition(".")[2] if made_by else "factory"
+    raise ConfigError(f"the recipe {source.trained} makes a tokenizer of {maker}, not of {spec.backend}")
 
 
 def adapt(native: Any) -> Tokenizer:
-    """The adapter of a library's object, by its type; an object that is an adapter itself is returned as it is.
+    """The adapter of a library's object, by its type; of an object with the methods of one, what checks them.
 
     Raises:
         ConfigError: no library is known for it and it lacks methods of the protocol; names them.
@@ -163,23 +200,30 @@ def adapt(native: Any) -> Tokenizer:
     module = _adapter(native)
     if module is not None:
         return cast("Tokenizer", module.adapt(native))
+    if type(native).__module__.startswith(f"{__name__}."):  # it is one of ours
+        return cast("Tokenizer", native)
     lacking = _lacking(native)
     if lacking:
         raise ConfigError(
             f"a {type(native).__module__}.{type(native).__name__} is no tokenizer of a known library, "
             f"and as one of its own (image_spans.Tokenizer) it lacks {', '.join(lacking)}"
         )
-    return cast("Tokenizer", native)
+    return OwnTokenizer(native)
 
 
 def _adapter(native: Any) -> ModuleType | None:
     """The adapter of the library that an object comes from."""
-    ancestry = {f"{cls.__module__.partition('.')[0]}.{cls.__name__}" for cls in type(native).__mro__}
+    ancestry = _ancestry(native)
     for name in discovery.names(__name__):
         module = discovery.load(__name__, name, "backend")
         if ancestry & module.NATIVE:
             return module
     return None
+
+
+def _ancestry(native: Any) -> set[str]:
+    """Its class and those that it comes from, as library and name."""
+    return {f"{cls.__module__.partition('.')[0]}.{cls.__name__}" for cls in type(native).__mro__}
 
 
 def _lacking(native: Any) -> list[str]:
@@ -190,15 +234,23 @@ def _lacking(native: Any) -> list[str]:
 
 def _refuse_empty(tokenizer: Tokenizer) -> None:
     """A tokenizer without its vocabulary loads without a word in some libraries."""
-    unk = tokenizer.named_ids().get("unk")
+    try:
+        unk = tokenizer.named_ids().get("unk")
+    except Exception as error:  # the tokenizer may be the user's
+        raise ConfigError(f"{tokenizer.library} names no ids: {_line(error)}") from error
     for text in ("hello", "Hello, world!", "a picture"):
         try:
             ids = [token_id for token_id in tokenizer.encode_text(text) if token_id != unk]
         except Exception as error:  # the tokenizer may be the user's, or have no model at all
-            raise ConfigError(f"{tokenizer.library} cannot encode {text!r}: {type(error).__name__}: {error}") from error
+            raise ConfigError(f"{tokenizer.library} cannot encode {text!r}: {_line(error)}") from error
         if ids:
             return
     raise ConfigError(
         f"{tokenizer.library} loaded empty: ordinary text encodes to nothing but unk. "
         "Most likely the vocabulary file was not read: name its folder, or another class"
     )
+
+
+def _line(error: Exception) -> str:
+    """An error on one line, whatever its text."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

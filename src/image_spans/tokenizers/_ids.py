@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from itertools import groupby
 
 from image_spans.errors import ConfigError
-from image_spans.subject import Ids
+from image_spans.subject import Ids, nameless
 
 
 def spelled(ids: Ids, known: Callable[[int], bool], decode: Callable[[list[int]], str]) -> str:
@@ -17,13 +17,27 @@ def spelled(ids: Ids, known: Callable[[int], bool], decode: Callable[[list[int]]
     if all(map(known, ids)):
         return decode(list(ids))
     return "".join(
-        decode(list(stretch)) if inside else "".join(map(outside, stretch)) for inside, stretch in groupby(ids, known)
+        decode(list(stretch)) if inside else "".join(map(nameless, stretch)) for inside, stretch in groupby(ids, known)
     )
 
 
-def outside(token_id: int) -> str:
-    """How an id outside of the vocabulary is shown."""
-    return f"<id {token_id}>"
+def beside_names(
+    ids: Ids, name: Callable[[int], str | None], decode: Callable[[list[int]], str], lead: list[int]
+) -> str:
+    """The text of SentencePiece ids in which those with a name are spelled, and all others decoded as text.
+
+    SentencePiece strips the blank of the very first piece, so a later stretch is decoded behind ``lead``.
+    """
+    lead_text = decode(lead)
+    text, begun = "", False
+    for special, group in groupby(ids, lambda token_id: name(token_id) is not None):
+        stretch = list(group)
+        if special:
+            text += "".join(name(token_id) or "" for token_id in stretch)
+            continue
+        text += decode([*lead, *stretch])[len(lead_text) :] if begun else decode(stretch)
+        begun = True
+    return text
 
 
 def named(names: Mapping[str, str], token_to_id: Callable[[str], int | None]) -> dict[str, int]:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from image_spans.errors import ConfigError
-from image_spans.subject import Ids, Tokenizer
-from image_spans.tokenizers._ids import named, outside, spelled
+from image_spans.subject import Ids, Tokenizer, nameless
+from image_spans.tokenizers._ids import named, spelled
 
 if TYPE_CHECKING:
     from image_spans.tokenizers import TokenizerSpec
 
+DISTRIBUTION = "sentencepiece"
 NATIVE = {"sentencepiece.SentencePieceProcessor"}
 KEYS = {"options"}
 
@@ -52,22 +53,25 @@ class SentencePieceTokenizer:
         return token_id if self._native.id_to_piece(token_id) == token else None
 
     def id_to_token(self, token_id: int) -> str:
-        return str(self._native.id_to_piece(token_id)) if 0 <= token_id < self._size else outside(token_id)
+        return str(self._native.id_to_piece(token_id)) if 0 <= token_id < self._size else nameless(token_id)
 
     def special_tokens(self) -> Mapping[str, int]:
         if self._special is None:
-            kinds = _model(self._native.serialized_model_proto()).pieces
-            self._special = {
-                piece.piece: index
-                for index, piece in enumerate(kinds)
-                if piece.type in (piece.CONTROL, piece.USER_DEFINED)
-            }
+            self._special = special_pieces(self._native)
         return self._special
 
     def named_ids(self) -> Mapping[str, int]:
         native = self._native
         found = {"bos": native.bos_id(), "eos": native.eos_id(), "unk": self._unk, "pad": native.pad_id()}
         return {name: int(token_id) for name, token_id in found.items() if token_id >= 0} | self._named
+
+
+def special_pieces(native: Any) -> dict[str, int]:
+    """The control and user-defined pieces of a SentencePieceProcessor."""
+    pieces = _model(native.serialized_model_proto()).pieces
+    return {
+        piece.piece: index for index, piece in enumerate(pieces) if piece.type in (piece.CONTROL, piece.USER_DEFINED)
+    }
 
 
 def _model(proto: bytes) -> Any:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from image_spans.errors import ConfigError
-from image_spans.subject import Ids, Tokenizer
-from image_spans.tokenizers._ids import named, outside, spelled
+from image_spans.subject import Ids, Tokenizer, nameless
+from image_spans.tokenizers._ids import named, spelled
 
 if TYPE_CHECKING:
     from image_spans.tokenizers import TokenizerSpec
 
+DISTRIBUTION = "tiktoken"
 NATIVE = {"tiktoken.Encoding"}
 KEYS = {"pattern"}
 _NAMES = {
@@ -64,7 +65,7 @@ class TiktokenTokenizer:
 
     def id_to_token(self, token_id: int) -> str:
         if not self._known(token_id):
-            return outside(token_id)
+            return nameless(token_id)
         token: bytes = self._native.decode_single_token_bytes(token_id)
         try:
             return token.decode()

@@ -1,8 +1,7 @@
-"""Tokenizers of transformers that are backed by the tokenizers library."""
+"""Tokenizers of transformers: those that are backed by the tokenizers library, and the way to the others."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -13,9 +12,12 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from image_spans.errors import ConfigError, nearest
-from image_spans.subject import Ids, Tokenizer
-from image_spans.tokenizers._ids import named, outside, spelled
+from image_spans.errors import ConfigError, Unavailable, nearest
+from image_spans.subject import Ids, Tokenizer, nameless
+from image_spans.tokenizers import _transformers_sentencepiece as pieces
+from image_spans.tokenizers import mistral_common
+from image_spans.tokenizers._ids import named, spelled
+from image_spans.tokenizers.tokenizers import completed
 
 if TYPE_CHECKING:
     from image_spans.tokenizers import TokenizerSpec
@@ -49,8 +51,22 @@ def _quiet(transformers: Any) -> Iterator[None]:
         transformers.logging.set_verbosity(before)
 
 
-NATIVE = {"transformers.PreTrainedTokenizerFast", "transformers.TokenizersBackend"}
+DISTRIBUTION = "transformers"
+NATIVE = {
+    "transformers.PreTrainedTokenizerFast",
+    "transformers.TokenizersBackend",
+    "transformers.PreTrainedTokenizer",  # written in Python
+    "transformers.PythonBackend",
+}
 KEYS = {"class_", "added_tokens", "options", "trust_remote_code"}
+
+
+def _wrapped(native: Any, spec: TokenizerSpec) -> Any:
+    # Without names: given here, one that the vocabulary lacks would be added without a word.
+    return library().PreTrainedTokenizerFast(tokenizer_object=native)
+
+
+TAKES = {"tokenizers.Tokenizer": _wrapped}
 _NAMES = ("bos", "eos", "unk", "pad")
 _ENDS = ("bos", "eos")
 
@@ -88,7 +104,7 @@ class TransformersTokenizer:
 
     def id_to_token(self, token_id: int) -> str:
         token = self._name(token_id)
-        return outside(token_id) if token is None else token
+        return nameless(token_id) if token is None else token
 
     def _name(self, token_id: int) -> str | None:
         try:
@@ -113,8 +129,18 @@ class TransformersTokenizer:
 
 
 def adapt(native: Any) -> Tokenizer:
-    """The adapter of a transformers tokenizer."""
-    return TransformersTokenizer(native)
+    """The adapter of a transformers tokenizer.
+
+    Raises:
+        ConfigError: it is written in Python, and not round a model of sentencepiece.
+    """
+    if hasattr(native, "backend_tokenizer"):
+        return TransformersTokenizer(native)
+    if hasattr(native, "sp_model"):
+        return pieces.TransformersPieceTokenizer(native, str(library().__version__))
+    raise ConfigError(
+        f"a {type(native).__name__} of transformers has neither a tokenizer of tokenizers nor a model of sentencepiece"
+    )
 
 
 def load(spec: TokenizerSpec, folder: Path) -> Tokenizer:
@@ -138,16 +164,22 @@ def load(spec: TokenizerSpec, folder: Path) -> Tokenizer:
             if bare:
                 if spec.added_tokens is not None:
                     added = spec.source.neighbour(folder, spec.added_tokens)
-                    native = transformers.PreTrainedTokenizerFast(tokenizer_object=_completed(path, added), **keywords)
+                    native = transformers.PreTrainedTokenizerFast(tokenizer_object=completed(path, added), **keywords)
                 else:
                     native = _from_folder(transformers.PreTrainedTokenizerFast, path, "tokenizer.json", keywords)
             else:
                 native = _by_class(transformers, spec, path, keywords)
     except ConfigError:
         raise
+    except ImportError as error:  # sentencepiece, protobuf, mistral-common: each for some classes only
+        text = " ".join(str(error).split())
+        raise Unavailable(f"transformers needs a package that is not installed for {path.name}: {text}") from error
     except Exception as error:  # whatever the library does with a file that it does not understand
         raise ConfigError(f"transformers cannot load {path.name}: {type(error).__name__}: {error}") from error
-    _add_ends(native, spec.options)
+    if hasattr(native, "backend_tokenizer"):
+        _add_ends(native, spec.options)
+    elif hasattr(native, "sp_model"):
+        pieces.check(native, spec)
     return finish(native, spec)
 
 
@@ -157,12 +189,13 @@ def finish(native: Any, spec: TokenizerSpec) -> Tokenizer:
     Raises:
         ConfigError: they do not fit.
     """
-    tokenizer = TransformersTokenizer(extend(native, spec))
-    named(spec.special_tokens, tokenizer.token_to_id)
+    if type(native).__name__.startswith("MistralCommon"):
+        return mistral_common.within(native, spec)
+    named(spec.special_tokens, adapt(extend(native, spec)).token_to_id)
     for name, token in spec.special_tokens.items():
         if getattr(native, f"{name}_token") != token:
             setattr(native, f"{name}_token", token)
-    return tokenizer
+    return adapt(native)  # anew: it remembers which id is unk
 
 
 def _add_ends(native: Any, options: Mapping[str, Any]) -> None:
@@ -192,7 +225,10 @@ def _add_ends(native: Any, options: Mapping[str, Any]) -> None:
 
 def _by_class(transformers: Any, spec: TokenizerSpec, path: Path, keywords: dict[str, Any]) -> Any:
     name = spec.class_ or "AutoTokenizer"
-    cls = getattr(transformers, name, None)
+    if name == "SentencePieceBackend":
+        cls, keywords = pieces.backend(transformers, keywords)
+    else:
+        cls = getattr(transformers, name, None)
     if cls is None:
         known = [known for known in dir(transformers) if "Tokenizer" in known]
         raise ConfigError(f"transformers {transformers.__version__} has no class {name!r}{nearest(name, known)}")
@@ -201,10 +237,15 @@ def _by_class(transformers: Any, spec: TokenizerSpec, path: Path, keywords: dict
         cls = getattr(transformers, name + "Fast")
     if spec.trust_remote_code:
         keywords = {"trust_remote_code": True, **keywords}
+    if name.startswith("MistralCommon"):  # it reads a file by its name: tekken.json, tokenizer.model.v3
+        return cls(str(path), **keywords)
     if path.is_dir():
         return cls.from_pretrained(str(path), local_files_only=True, **keywords)
     names = getattr(cls, "vocab_files_names", {})
-    wanted = "tokenizer.json" if path.suffix == ".json" else names.get("vocab_file", "tokenizer.model")
+    if path.suffix == ".json":
+        wanted = "tekken.json" if path.name.startswith("tekken") else "tokenizer.json"
+    else:
+        wanted = names.get("vocab_file", "tokenizer.model")
     return _from_folder(cls, path, wanted, keywords)
 
 
@@ -218,28 +259,6 @@ def _from_folder(cls: Any, path: Path, name: str, keywords: dict[str, Any]) -> A
         return cls.from_pretrained(scratch, local_files_only=True, **keywords)
 
 
-def _completed(path: Path, added: Path) -> Any:
-    """A ``tokenizer.json`` that was shipped without its added tokens, with them put back at their ids."""
-    from tokenizers import Tokenizer as Backend
-
-    vocabulary = json.loads(path.read_text(encoding="utf-8"))
-    plain = {"normalized": False, "lstrip": False, "rstrip": False, "single_word": False}
-    try:
-        tokens = json.loads(added.read_text(encoding="utf-8"))["added_tokens"]
-        vocabulary["added_tokens"] = [
-            {"id": token["id"], "content": token["content"], "special": token["special"], **plain}
-            for token in sorted(tokens, key=lambda token: token["id"])
-        ]
-    except (ValueError, KeyError, TypeError) as error:
-        text = f"{added.name} does not list added_tokens with id, content and special: {type(error).__name__}: {error}"
-        raise ConfigError(text) from error
-    backend = Backend.from_str(json.dumps(vocabulary))
-    for token in tokens:
-        if backend.token_to_id(token["content"]) != token["id"]:
-            raise ConfigError(f"{added.name}: {token['content']!r} does not get its id {token['id']} in {path.name}")
-    return backend
-
-
 def extend(native: Any, spec: TokenizerSpec) -> Any:
     """Add the declared special tokens.
 
@@ -249,6 +268,9 @@ def extend(native: Any, spec: TokenizerSpec) -> Any:
     tokens: Sequence[str] | Mapping[str, int] = spec.add_special_tokens
     if isinstance(tokens, Mapping):
         raise ConfigError("add_special_tokens: transformers gives out the ids itself; list the tokens without ids")
+    if not hasattr(native, "backend_tokenizer"):
+        pieces.extend(native, spec)
+        return native
     missing = [token for token in tokens if native.backend_tokenizer.token_to_id(token) is None]
     if missing:
         from tokenizers import AddedToken

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from image_spans.training import corpus
 
+Form: TypeAlias = Literal["nfc", "nfkc"] | None
+
 
 def train(
-    *, vocab: int = 600, special_tokens: Sequence[str] = (), bos: str | None = None, eos: str | None = None
+    *,
+    vocab: int = 600,
+    special_tokens: Sequence[str] = (),
+    bos: str | None = None,
+    eos: str | None = None,
+    normalizer: Form = None,
 ) -> Any:
     """A ``PreTrainedTokenizerFast``.
 
@@ -18,19 +25,25 @@ def train(
         special_tokens: tokens that are read from text unless it is protected.
         bos: a token that the native call puts in front of every text; None: it adds nothing.
         eos: a token that is named, but not added.
+        normalizer: the normal form into which text is brought first.
     """
     from image_spans.tokenizers.transformers import library
 
     named = {"bos_token": bos, "eos_token": eos}
     keywords: dict[str, Any] = {key: value for key, value in named.items() if value}
-    return library().PreTrainedTokenizerFast(tokenizer_object=backend(vocab, special_tokens, bos, eos), **keywords)
+    made = backend(vocab, special_tokens, bos, eos, normalizer)
+    return library().PreTrainedTokenizerFast(tokenizer_object=made, **keywords)
 
 
-def backend(vocab: int, special_tokens: Sequence[str], bos: str | None = None, eos: str | None = None) -> Any:
+def backend(
+    vocab: int, special_tokens: Sequence[str], bos: str | None = None, eos: str | None = None, normalizer: Form = None
+) -> Any:
     """The tokenizers object behind it."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
     tokenizer = Tokenizer(models.BPE())
+    if normalizer:
+        tokenizer.normalizer = {"nfc": normalizers.NFC, "nfkc": normalizers.NFKC}[normalizer]()
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     named = [token for token in (bos, eos) if token]

@@ -1,0 +1,242 @@
+"""Calling code that is not ours: it may never end, print without end, or leave by the back door.
+
+One :class:`Foreign` belongs to a run. A call that takes too long is interrupted by an exception inside it; one that
+hangs in native code, where no exception can reach it, ends the process, with a line that says what was called.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from types import FrameType
+from typing import Any, TextIO, TypeVar
+
+T = TypeVar("T")
+
+SHOWN = 10_000
+"""Characters of a run's foreign output that are passed on, so that a report stays readable."""
+LOUD = 100_000
+"""Characters that one call may print; more is a fault of the code under test."""
+
+
+class TookTooLong(Exception):
+    """A call did not end within the limit and was interrupted."""
+
+
+class LeftTheProcess(Exception):
+    """A call tried to end more than itself: SystemExit, pytest.skip, pytest.exit."""
+
+
+class PrintedTooMuch(Exception):
+    """A call wrote more than :data:`LOUD` characters to stdout and stderr."""
+
+
+class ChangedItsInput(Exception):
+    """A pipeline changed the conversation that it was given."""
+
+
+MISBEHAVIOUR = (TookTooLong, LeftTheProcess, PrintedTooMuch, ChangedItsInput)
+"""What code under test may do besides raising an exception of its own or returning something wrong."""
+
+
+class _Overdue(BaseException):
+    """Raised inside a call that takes too long; not an Exception, so that ``except Exception`` lets it through."""
+
+
+class Foreign:
+    """How foreign code is called.
+
+    Args:
+        limit: seconds that a call may take; 0: any time.
+        log: a file descriptor of the terminal, for the last words when a call hangs in native code.
+    """
+
+    def __init__(self, limit: float = 0.0, log: int | None = None) -> None:
+        self.limit = limit
+        self._log = log
+        self._shown = SHOWN
+        self._lock = threading.Lock()
+        self._current: _Call | None = None
+        self._thread: threading.Thread | None = None
+        self._closed = threading.Event()
+
+    def call(
+        self, what: Callable[[], str], function: Callable[..., T], *arguments: Any, limit: float | None = None
+    ) -> T:
+        """What the function returns; whatever it raises of the kind Exception is raised.
+
+        Args:
+            what: what is called, for the last words; asked for only when they are spoken.
+            limit: seconds that this call may take, if other than usual.
+
+        Raises:
+            TookTooLong, LeftTheProcess, PrintedTooMuch: it did.
+        """
+        __tracebackhide__ = True
+        call = _Call(what, self._current, self.limit if limit is None else limit)
+        with ExitStack() as stack:
+            sinks = [stack.enter_context(to(self._sink(now))) for to, now in _streams()]
+            try:
+                try:
+                    self._enter(call)
+                    result = function(*arguments)
+                finally:
+                    self._leave(call)
+            except _Overdue:
+                self._leave(call)  # it may have been raised before that was done
+                raise TookTooLong(f"did not end within {call.limit:g} seconds") from None
+            except (KeyboardInterrupt, Exception):
+                raise
+            except BaseException as error:
+                words = f": {error}" if str(error) else ""
+                raise LeftTheProcess(f"raised {type(error).__name__}{words}, which ends more than one call") from error
+        printed = sum(sink.written for sink in sinks)
+        if printed > LOUD:
+            raise PrintedTooMuch(f"printed {printed} characters in one call")
+        return result
+
+    def close(self) -> None:
+        """Stop watching; closes ``log``."""
+        self._closed.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._log is not None:
+            os.close(self._log)
+            self._log = None
+
+    def _sink(self, stream: TextIO) -> _Sink:
+        return _Sink(stream.stream if isinstance(stream, _Sink) else stream, self)
+
+    def pass_on(self, stream: TextIO, text: str) -> None:
+        """Write foreign output where it was meant to go, as long as there is not too much of it."""
+        if self._shown <= 0:
+            return
+        stream.write(text[: self._shown])
+        self._shown -= len(text)
+        if self._shown <= 0:
+            stream.write("\n[image-spans: what the code under test prints from here on is not shown]\n")
+
+    # ------------------------------------------------------------ time
+
+    def _enter(self, call: _Call) -> None:
+        if not call.limit:
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._watch, name="image-spans watchdog", daemon=True)
+            self._thread.start()
+        if _can_signal() and call.outer is None:
+            call.handler = signal.signal(signal.SIGALRM, self._on_signal)
+            call.handles = True
+        call.deadline = time.monotonic() + call.limit
+        self._current = call
+
+    def _leave(self, call: _Call) -> None:
+        if self._current is call:
+            with self._lock:  # no exception is sent from here on
+                self._current = call.outer
+                if call.outer is not None:
+                    call.outer.deadline += time.monotonic() - call.begun
+            if call.sent:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(call.thread), None)
+        if call.handles:
+            call.handles = False
+            signal.signal(signal.SIGALRM, call.handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        """In the main thread: the watchdog's signal, or one of somebody else's timer."""
+        call = self._current
+        if call is not None and call.overdue:
+            raise _Overdue
+        while call is not None and call.outer is not None:
+            call = call.outer
+        if call is not None and callable(call.handler):
+            call.handler(number, frame)
+
+    def _watch(self) -> None:
+        """The watchdog: interrupts a call at its deadline, and ends the process if that does not help."""
+        pause = min(0.5, self.limit / 4) if self.limit else 0.5
+        while not self._closed.wait(pause):
+            with self._lock:
+                call, now = self._current, time.monotonic()
+                if call is None or now < call.deadline:
+                    continue
+                if not call.overdue:
+                    call.overdue = True
+                    _interrupt(call)
+                    continue
+                if now > call.deadline + self.limit:
+                    self._end(call)
+
+    def _end(self, call: _Call) -> None:
+        log = 2 if self._log is None else self._log
+        words = (
+            f"\nimage-spans: {call.what()} did not end within {call.limit:g} seconds and cannot be interrupted: it "
+            "hangs in native code, or catches every exception. The run ends here.\n"
+        )
+        os.write(log, words.encode("ascii", "backslashreplace"))
+        faulthandler.dump_traceback(file=log)
+        os._exit(1)
+
+
+class _Call:
+    """One call that is under way."""
+
+    def __init__(self, what: Callable[[], str], outer: _Call | None, limit: float) -> None:
+        self.what = what
+        self.limit = limit
+        self.outer = outer
+        """The call inside which this one was made; its time stands still meanwhile."""
+        self.begun = time.monotonic()
+        self.deadline = 0.0
+        self.thread = threading.get_ident()
+        self.handler: Any = None
+        self.handles = False
+        """Whether ``handler`` is what has to be put back."""
+        self.overdue = False
+        self.sent = False
+        """Whether an exception was sent to the thread."""
+
+
+def _can_signal() -> bool:
+    """A signal also ends a sleep or a read; only the main thread can take it, and Windows has none."""
+    return hasattr(signal, "pthread_kill") and threading.current_thread() is threading.main_thread()
+
+
+def _interrupt(call: _Call) -> None:
+    outermost = call
+    while outermost.outer is not None:
+        outermost = outermost.outer
+    if outermost.handles:
+        signal.pthread_kill(call.thread, signal.SIGALRM)
+    else:
+        call.sent = True
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(call.thread), ctypes.py_object(_Overdue))
+
+
+class _Sink:
+    """Stands for a text stream: counts, and passes on what is not too much."""
+
+    def __init__(self, stream: TextIO, foreign: Foreign) -> None:
+        self.stream = stream
+        self._foreign = foreign
+        self.written = 0
+
+    def write(self, text: str) -> int:
+        self.written += len(text)
+        self._foreign.pass_on(self.stream, text)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+def _streams() -> tuple[tuple[Any, TextIO], tuple[Any, TextIO]]:
+    return (redirect_stdout, sys.stdout), (redirect_stderr, sys.stderr)

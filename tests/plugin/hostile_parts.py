@@ -1,0 +1,253 @@
+"""Pipelines and tokenizers that do what they must not; each breaks a run in one way. A module of a consumer."""
+
+import contextlib
+import itertools
+import sys
+import time
+
+import numpy
+from assembly import right
+
+from image_spans import Text
+from image_spans.training import tiktoken
+
+TOKENS = ["<image>", "</image>", "<slice>", "</slice>", "<slot>"]
+
+
+def raises(tokenizer, conversation):
+    raise KeyError("image_bound")
+
+
+def raises_what_cannot_be_shown(tokenizer, conversation):
+    class Unprintable(Exception):
+        def __str__(self):
+            raise RuntimeError("no words")
+
+    raise Unprintable
+
+
+def returns_none(tokenizer, conversation):
+    return None
+
+
+def returns_text(tokenizer, conversation):
+    return tokenizer.decode(right(tokenizer, conversation))
+
+
+def returns_floats(tokenizer, conversation):
+    return [float(i) for i in right(tokenizer, conversation)]
+
+
+def returns_bools(tokenizer, conversation):
+    return [True for _ in right(tokenizer, conversation)]
+
+
+def returns_nested(tokenizer, conversation):
+    return [right(tokenizer, conversation)]
+
+
+def returns_a_batch_of_numpy(tokenizer, conversation):
+    return numpy.array([right(tokenizer, conversation)])
+
+
+def returns_numpy(tokenizer, conversation):
+    """Nothing is wrong with that."""
+    return {"input_ids": numpy.array(right(tokenizer, conversation))}
+
+
+def returns_a_generator(tokenizer, conversation):
+    yield from right(tokenizer, conversation)
+
+
+def returns_itself(tokenizer, conversation):
+    ids = []
+    ids.append(ids)
+    return ids
+
+
+def returns_negative(tokenizer, conversation):
+    return [*right(tokenizer, conversation), -200]
+
+
+def returns_huge(tokenizer, conversation):
+    return [*right(tokenizer, conversation), 2**70]
+
+
+def returns_other_labels(tokenizer, conversation):
+    ids = right(tokenizer, conversation)
+    return {"input_ids": ids, "labels": ids[1:]}
+
+
+def changes_the_conversation(tokenizer, conversation):
+    ids = right(tokenizer, conversation)
+    for message in conversation.messages:
+        object.__setattr__(message, "parts", tuple(part for part in message.parts if isinstance(part, Text)))
+    return ids
+
+
+calls = itertools.count()
+
+
+def differs_on_a_second_call(tokenizer, conversation):
+    ids = right(tokenizer, conversation)
+    return ids if next(calls) % 2 else [*ids, *tokenizer.encode("!")]
+
+
+def prints_a_lot(tokenizer, conversation):
+    print("ids " * 50_000)
+    return right(tokenizer, conversation)
+
+
+def prints_a_little(tokenizer, conversation):
+    """Nothing is wrong with that, but it must not drown the report."""
+    print("about to encode", conversation, file=sys.stderr)
+    return right(tokenizer, conversation)
+
+
+def loops(tokenizer, conversation):
+    while True:
+        pass
+
+
+def sleeps(tokenizer, conversation):
+    time.sleep(10_000)
+
+
+def loops_and_catches(tokenizer, conversation):
+    while True:
+        with contextlib.suppress(Exception):
+            time.sleep(0.01)
+
+
+def exits(tokenizer, conversation):
+    sys.exit(0)
+
+
+def skips(tokenizer, conversation):
+    import pytest
+
+    pytest.skip("not today")
+
+
+def recurses(tokenizer, conversation):
+    return recurses(tokenizer, conversation)
+
+
+# ---------------------------------------------------------------- a rule, a grammar
+
+
+def rule_that_fails_on_large_images(width, height, number_of_images, *, slots):
+    from image_spans.slicing import Block, Layout
+
+    return Layout(Block(1, slots // (width < 2000)))
+
+
+def rule_that_loops_on_large_images(width, height, number_of_images, *, slots):
+    from image_spans.slicing import Block, Layout
+
+    while width == 2176:  # not one of the sizes that are tried first
+        pass
+    return Layout(Block(1, slots))
+
+
+# ---------------------------------------------------------------- tokenizers
+
+
+class Plain:
+    """A tokenizer of one's own that is right."""
+
+    library = "ours 1.0 Plain"
+
+    def __init__(self):
+        self._encoding = tiktoken.train(special_tokens=TOKENS)
+        self.native = self._encoding
+
+    def encode(self, text):
+        return self._encoding.encode_ordinary(text)
+
+    encode_text = encode
+
+    def encode_markup(self, text):
+        return self._encoding.encode(text, allowed_special="all")
+
+    def decode(self, ids):
+        return self._encoding.decode(list(ids))
+
+    def token_to_id(self, token):
+        try:
+            return self._encoding.encode_single_token(token)
+        except KeyError:
+            return None
+
+    def id_to_token(self, token_id):
+        try:
+            return self._encoding.decode_single_token_bytes(token_id).decode(errors="replace")
+        except (KeyError, OverflowError):
+            return f"<id {token_id}>"
+
+    def special_tokens(self):
+        return {token: self.token_to_id(token) for token in TOKENS}
+
+    def named_ids(self):
+        return {}
+
+
+class Raises(Plain):
+    def encode_text(self, text):
+        if "\n" in text:
+            raise OSError("lost the file")
+        return super().encode_text(text)
+
+
+class ReturnsNone(Plain):
+    def encode_text(self, text):
+        return None
+
+
+class ReturnsText(Plain):
+    def encode(self, text):
+        return text
+
+
+class ReturnsFloats(Plain):
+    def encode_text(self, text):
+        return [float(i) for i in super().encode_text(text)]
+
+
+class DecodesToBytes(Plain):
+    def decode(self, ids):
+        return super().decode(ids).encode()
+
+
+class Loops(Plain):
+    def encode_text(self, text):
+        while len(text) > 3:
+            pass
+        return super().encode_text(text)
+
+
+class LoopsLate(Plain):
+    """Only on text that no probe holds."""
+
+    def decode(self, ids):
+        text = super().decode(ids)
+        while "0" in text and "\n" in text:
+            pass
+        return text
+
+
+def load_and_raise():
+    raise FileNotFoundError("vocab.json")
+
+
+def load_and_loop():
+    while True:
+        pass
+
+
+def load_and_exit():
+    sys.exit("bye")
+
+
+def load_nothing():
+    return None
