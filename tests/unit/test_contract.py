@@ -111,6 +111,7 @@ def test_rule_of_the_user(tmp_path):
         ({"images": {**IMAGES, "slots": "minicpm"}}, "with slices, slots is a number"),
         ({"slices": {"open": "<s>", "close": "</s>", "rule": "x"}}, "unknown slice rule 'x'"),
         ({"input": {"images": "4..0"}}, "the range is empty"),
+        ({"input": {"images": " 0 .. 0 ", "images_in": []}}, "images allows none, so nothing about images would be"),
         ({"input": {"images": "many"}}, "'many' is not a range such as 0..4"),
         ({"input": {"images_in": ["usr"]}}, "images_in names the role 'usr', which is not one of roles"),
         ({"input": {"images_in": []}}, "images_in is empty, but images allows some"),
@@ -249,7 +250,7 @@ def test_what_is_refused(changes, said):
 
 def test_what_is_on_the_edge_is_accepted():
     assert contract(input={"images": "64..64"}).input.images.most == 64
-    assert contract(input={"images": " 0 .. 0 ", "images_in": []}).input.images.most == 0
+    assert contract(input={"images": " 0 .. 1 "}).input.images.most == 1
     assert contract(input={"roles": ["user"]}).input.roles == ("user",)
     assert contract(images={**IMAGES, "slots": 1}).images.slots == 1
     assert contract(images={**IMAGES, "order": "my:order"}).images.order == "my:order"

@@ -17,7 +17,7 @@ from hypothesis.errors import InvalidArgument
 
 from image_spans import strategies
 from image_spans.conversation import Conversation, Image, Message, Text
-from image_spans.slicing import Block, Layout, minicpm
+from image_spans.slicing import Block, Layout, minicpm, pixtral
 from image_spans.strategies import POSITIONS, Profile
 from image_spans.strategies.texts import MARKER_LIKE
 from support import contract
@@ -123,6 +123,26 @@ def test_a_rule_that_counts_patches_is_capped_and_spread() -> None:
     assert max(max(size) for size in sizes) > 2000
     assert len({patches(*size) for size in sizes}) > 20
     assert len(strategies.boundary_sizes(patches, limit=20)) <= 20
+
+
+@pytest.mark.parametrize("options", [{"size": 1024}, {"size": 1540, "patch": 14, "merge": 2}])
+def test_boundary_sizes_show_how_the_sides_of_a_shrunk_image_are_rounded(options: dict[str, int]) -> None:
+    """Along lines of one form such a rule never changes once the image is shrunk."""
+
+    def rule(width: int, height: int) -> Layout:
+        return pixtral.layout(width, height, 1, **options)
+
+    def other(width: int, height: int) -> Layout:
+        return pixtral.layout(width, height, 1, rounding="down", **options)
+
+    assert any(rule(*size) != other(*size) for size in strategies.boundary_sizes(rule))
+
+
+def test_boundary_sizes_lie_where_the_form_of_a_large_image_decides() -> None:
+    sizes = set(strategies.boundary_sizes(minicpm_rule))
+    large = [size for size in sizes if max(size) > 3000]
+    assert {size[0] > size[1] for size in large} == {False, True}
+    assert len({minicpm_rule(*size) for size in large}) > 3
 
 
 def test_sizes_that_a_rule_refuses_are_left_out() -> None:

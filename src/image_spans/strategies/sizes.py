@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from itertools import pairwise, product
 from typing import TypeAlias
 
@@ -50,8 +50,9 @@ _OFTEN = 4
 def boundary_sizes(rule: SizeRule, *, limit: int = 60) -> tuple[Size, ...]:
     """Sizes on both sides of every change of a rule's layout, found by search: any rule will do.
 
-    Along lines of equal aspect ratio the longer side grows from 1 to 4096, and each change of the layout
-    between two steps is bisected. Kept in a cache; the smallest area comes first.
+    Along lines of equal aspect ratio the longer side grows from 1 to 4096; along two lines one side is long and the
+    other grows, because a rule may look at nothing but the form of a large image. Each change of the layout between
+    two steps is bisected. Kept in a cache; the smallest area comes first.
 
     Args:
         rule: from width and height in pixels to a layout. A ``ValueError`` means that it refuses the size: such
@@ -79,7 +80,8 @@ def accepts(rule: SizeRule, size: Size) -> bool:
 
 def _boundary_sizes(rule: SizeRule, limit: int) -> tuple[Size, ...]:
     layout = cache(lambda size: _layout(rule, size))
-    changes = [edge for aspect in _ASPECTS for edge in _edges(layout, aspect)]
+    lines: list[Callable[[int], Size]] = [*(partial(_at, aspect=aspect) for aspect in _ASPECTS), _wide, _high]
+    changes = [edge for line in lines for edge in _edges(layout, line)]
     always = [size for size in ((1, 1), (1, LARGEST_ASPECT), (LARGEST_ASPECT, 1)) if layout(size)]
     if not changes and not always:
         return tuple(size for size in GENERIC if layout(size)) or GENERIC
@@ -111,22 +113,22 @@ def _telling(changes: list[Edge], layout: Callable[[Size], Layout | None], numbe
     return [*smallest, *(others[(index + 1) * len(others) // spread - 1] for index in range(spread))]
 
 
-def _edges(layout: Callable[[Size], Layout | None], aspect: Size) -> Iterator[Edge]:
-    """The changes of the layout along one line of equal aspect ratio."""
+def _edges(layout: Callable[[Size], Layout | None], line: Callable[[int], Size]) -> Iterator[Edge]:
+    """The changes of the layout along one line."""
     for start, end in pairwise(_STEPS):
-        low, last = start, layout(_at(end, aspect))
+        low, last = start, layout(line(end))
         for _ in range(_CHANGES_PER_STEP):  # a rule that counts patches changes several times
-            first = layout(_at(low, aspect))
+            first = layout(line(low))
             if first == last:
                 break
             top = end
             while top - low > 1:
                 middle = (low + top) // 2
-                if layout(_at(middle, aspect)) == first:
+                if layout(line(middle)) == first:
                     low = middle
                 else:
                     top = middle
-            yield _at(low, aspect), _at(top, aspect)
+            yield line(low), line(top)
             low = top
 
 
@@ -142,6 +144,18 @@ def _layout(rule: SizeRule, size: Size) -> Layout | None:
 def _at(longer: int, aspect: Size) -> Size:
     width, height = aspect
     return max(1, longer * width // max(aspect)), max(1, longer * height // max(aspect))
+
+
+_LONG = 3001
+"""No multiple of what rules shrink to, so that the shorter side is rounded in every way."""
+
+
+def _wide(side: int) -> Size:
+    return _LONG, min(max(side, -(-_LONG // LARGEST_ASPECT)), _LONG)
+
+
+def _high(side: int) -> Size:
+    return _wide(side)[::-1]
 
 
 def _form(size: Size) -> int:
