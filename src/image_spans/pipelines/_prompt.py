@@ -9,12 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 from image_spans.subject import Tokenizer
 
 Assembly: TypeAlias = Literal["segments", "whole_text"]
 IGNORED = -100  # the label that PyTorch's cross entropy leaves out
+
+
+@lru_cache(maxsize=16)
+def _any_of(tokens: frozenset[str]) -> re.Pattern[str]:
+    """What finds any of these tokens, the longest first; kept, since a vocabulary may have a thousand of them."""
+    return re.compile("|".join(map(re.escape, sorted(tokens, key=len, reverse=True))) or r"(?!)")
 
 
 class Prompt:
@@ -41,9 +48,7 @@ class Prompt:
         self._bounds: list[tuple[int, int]] = []
         self._behind_images = 0
         self._special_ids = tokenizer.special_tokens()
-        self._specials = re.compile(
-            "|".join(map(re.escape, sorted(self._special_ids, key=len, reverse=True))) or r"(?!)"
-        )
+        self._specials = _any_of(frozenset(self._special_ids))
         self._fixed(self._template.get("begin", ("", ""))[0])
 
     def begin(self, role: str) -> None:
