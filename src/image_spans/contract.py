@@ -308,6 +308,15 @@ class Literals(Model):
         return self.per.get(spelling, self.policy)
 
 
+class Labels(Model):
+    """Which ids are learned: those of the answers, by default with what ends them."""
+
+    roles: Annotated[tuple[StrictStr, ...], BeforeValidator(_roles), Field(min_length=1)] = ("assistant",)
+    end_token: Literal["included", "excluded"] = "included"
+    shift: StrictInt = Field(default=0, ge=0, le=1)
+    """0: a label is the id at its own place; 1: the id at the next one."""
+
+
 Template: TypeAlias = dict[StrictStr, Annotated[tuple[StrictStr, StrictStr], BeforeValidator(_roles)]]
 
 
@@ -320,6 +329,11 @@ class Contract(Model):
     slices: Slices | None = None
     literals: Literals = Literals()
     template: Template | None = None
+    labels: Labels = Labels()
+    pad: StrictStr | None = None
+    """The padding token of a batch, where it is not the one that the tokenizer names."""
+    token_types: StrictInt = 1
+    """How ``token_type_ids`` mark placeholders; everything else is 0."""
 
     _folder: Path | None = PrivateAttr(default=None)
 

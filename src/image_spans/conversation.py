@@ -141,6 +141,22 @@ def _images_of(messages: tuple[Message, ...]) -> tuple[Image, ...]:
     return tuple(image for message in messages for image in message.images)
 
 
+class Watched(Conversation):
+    """A conversation that knows whether its list of images was looked at."""
+
+    __slots__ = ("looked",)
+
+    def __init__(self, conversation: Conversation) -> None:
+        fresh = copied(conversation)
+        Conversation.__init__(self, fresh.messages, fresh.images)
+        object.__setattr__(self, "looked", False)
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("images", "pil_images"):
+            object.__setattr__(self, "looked", True)
+        return object.__getattribute__(self, name)
+
+
 def copied(conversation: Conversation) -> Conversation:
     """An equal conversation that shares no object with this one but texts, numbers and roles."""
     messages = [

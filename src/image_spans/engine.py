@@ -40,7 +40,12 @@ class Family:
 
 FAMILIES = {
     family.name: family
-    for family in (Family("single", 1.0), Family("hazard", 0.5, hazard=True), Family("variants", 0.2))
+    for family in (
+        Family("single", 1.0),
+        Family("hazard", 0.5, hazard=True),
+        Family("variants", 0.2),
+        Family("faults", 0.1),
+    )
 }
 
 

@@ -29,6 +29,8 @@ class Piece(NamedTuple):
     text: str
     message: int | None
     """The message that it belongs to; None for text that the pipeline writes by contract."""
+    ends: int | None = None
+    """The message that this text of the template ends."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,13 @@ class Found:
     """Token ``i`` covers ``ids[starts[i]:ends[i]]``."""
     bos: list[int]
     """Positions of the BOS id; they count as neither structure nor text."""
+
+    def places(self, index: int) -> list[int]:
+        """The positions of the text ids before token ``index`` (the last gap: after all tokens), BOS left out."""
+        start = self.ends[index - 1] if index else 0
+        end = self.starts[index] if index < len(self.starts) else len(self.ids)
+        taken = set(self.bos)
+        return [at for at in range(start, end) if at not in taken]
 
     def gap(self, index: int) -> tuple[int, ...]:
         """The text ids before token ``index`` (the last gap: after all tokens), BOS left out."""
@@ -245,7 +254,7 @@ class Oracle:
                     else:
                         elements = self._block(placed.part, placed.image, len(conversation.images), features)
                     build.block(elements, placed.image, index)
-            build.text(after, None)
+            build.text(after, None, ends=index)
         build.text("".join(end), None)
         return Expected(build.tokens, build.gaps, build.owners, build.messages, order)
 
@@ -318,9 +327,9 @@ class _Builder:
         self.owners: list[int | None] = []
         self.messages: list[int] = []
 
-    def text(self, text: str, message: int | None) -> None:
+    def text(self, text: str, message: int | None, ends: int | None = None) -> None:
         if text:
-            self.gaps[-1].append(Piece(text, message))
+            self.gaps[-1].append(Piece(text, message, ends))
 
     def begin(self, message: int) -> None:
         """A message begins here, or what somebody typed: an empty piece, in front of which a dummy prefix may stand."""

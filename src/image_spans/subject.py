@@ -130,6 +130,8 @@ class Subject:
     """The pipeline with tokenizer and options bound; what it returns is not yet an :class:`Encoding`."""
     returns: frozenset[str] = frozenset()
     paths: Mapping[str, Callable[[Conversation], Any]] = field(default_factory=dict)
+    predict: Callable[[int, int], int] | None = None
+    """From width and height in pixels to the slots of an image, if the subject declares such a predictor."""
     refusals: tuple[type[Exception], ...] = (ValueError,)
     known_ids: Mapping[str, int] = field(default_factory=dict)
     markers_as_text: bool = False

@@ -103,6 +103,11 @@ class Texts:
         spelled = sorted(self._tokenizer.special_tokens(), key=len, reverse=True)
         return re.compile(f"({'|'.join(map(re.escape, spelled))})" if spelled else r"(?!)")
 
+    def through_special(self, text: str) -> str:
+        """A text to the end of the first special token that it spells; nothing where it spells none."""
+        match = self._special_text.search(text)
+        return text[: match.end()] if match else ""
+
     def _stretch(self, ids: tuple[int, ...], texts: Sequence[str]) -> bool:
         joined = "".join(texts)
         decoded = self.decode(ids) if ids else ""

@@ -23,7 +23,7 @@ from image_spans.contract import Contract
 from image_spans.errors import ConfigError, nearest, words
 from image_spans.findings import Finding
 
-Family: TypeAlias = Literal["once", "single", "hazard", "variants"]
+Family: TypeAlias = Literal["once", "single", "hazard", "variants", "faults"]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,8 @@ def check(
     Args:
         name: ``group.rule``, without dashes (names stand in test ids).
         family: which draws it judges: ``once`` (the subject, no conversation), ``single``, ``hazard``
-            (text that spells markers) or ``variants`` (it encodes further conversations itself).
+            (text that spells markers), ``variants`` (it encodes further conversations itself) or ``faults`` (the
+            same, outside of the contract).
         needs: checks that must hold on a conversation before this one is judged on it.
         inapplicable: why it says nothing about a subject, from what the subject declares.
         positions: image positions at which it is judged.

@@ -12,10 +12,22 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
+from image_spans.conversation import Conversation
 from image_spans.subject import Tokenizer
 
 Assembly: TypeAlias = Literal["segments", "whole_text"]
 IGNORED = -100  # the label that PyTorch's cross entropy leaves out
+
+
+def refuse_wrong_number(conversation: Conversation) -> None:
+    """Never guess which image belongs where.
+
+    Raises:
+        ValueError: other images are given than stand in the messages.
+    """
+    wanted = sum(len(message.images) for message in conversation.messages)
+    if len(conversation.images) != wanted:
+        raise ValueError(f"{len(conversation.images)} images are given, but the messages hold {wanted}")
 
 
 @lru_cache(maxsize=16)

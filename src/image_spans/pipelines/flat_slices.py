@@ -9,7 +9,7 @@ from typing import Any
 
 from image_spans.contract import Contract
 from image_spans.conversation import Conversation, Text
-from image_spans.pipelines._prompt import Assembly, Prompt
+from image_spans.pipelines._prompt import Assembly, Prompt, refuse_wrong_number
 from image_spans.subject import Tokenizer
 
 
@@ -19,6 +19,7 @@ def encode(
     """ids, image bounds and labels of a conversation."""
     images, slices = contract.images, contract.slices
     prompt = Prompt(tokenizer, contract.template, assembly)
+    refuse_wrong_number(conversation)
     number = 0
 
     def span(opens: tuple[str, ...], count: int, closes: tuple[str, ...]) -> None:

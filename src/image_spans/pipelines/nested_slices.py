@@ -6,7 +6,7 @@ from typing import Any
 
 from image_spans.contract import Contract
 from image_spans.conversation import Conversation, Text
-from image_spans.pipelines._prompt import Assembly, Prompt
+from image_spans.pipelines._prompt import Assembly, Prompt, refuse_wrong_number
 from image_spans.subject import Tokenizer
 
 
@@ -17,6 +17,7 @@ def encode(
     images, slices = contract.images, contract.slices
     assert slices is not None, "nested_slices needs slices in the contract"
     prompt = Prompt(tokenizer, contract.template, assembly)
+    refuse_wrong_number(conversation)
     number = 0
 
     def tokens(*spelled: str) -> None:

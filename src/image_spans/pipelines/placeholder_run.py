@@ -6,7 +6,7 @@ from typing import Any
 
 from image_spans.contract import Contract
 from image_spans.conversation import Conversation, Text
-from image_spans.pipelines._prompt import Assembly, Prompt
+from image_spans.pipelines._prompt import Assembly, Prompt, refuse_wrong_number
 from image_spans.subject import Tokenizer
 
 
@@ -16,6 +16,7 @@ def encode(
     """ids, image bounds and labels of a conversation."""
     images = contract.images
     prompt = Prompt(tokenizer, contract.template, assembly)
+    refuse_wrong_number(conversation)
     for message in conversation.messages:
         prompt.begin(message.role)
         for part in message.parts:

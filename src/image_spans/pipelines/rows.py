@@ -6,7 +6,7 @@ from typing import Any
 
 from image_spans.contract import Contract
 from image_spans.conversation import Conversation, Text
-from image_spans.pipelines._prompt import Assembly, Prompt
+from image_spans.pipelines._prompt import Assembly, Prompt, refuse_wrong_number
 from image_spans.subject import Tokenizer
 
 
@@ -17,6 +17,7 @@ def encode(
     images = contract.images
     assert images.row_break is not None, "rows needs row_break in the contract"
     prompt = Prompt(tokenizer, contract.template, assembly)
+    refuse_wrong_number(conversation)
     for message in conversation.messages:
         prompt.begin(message.role)
         for part in message.parts:

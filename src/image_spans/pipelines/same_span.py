@@ -6,7 +6,7 @@ from typing import Any
 
 from image_spans.contract import Contract
 from image_spans.conversation import Conversation, Text
-from image_spans.pipelines._prompt import Assembly, Prompt
+from image_spans.pipelines._prompt import Assembly, Prompt, refuse_wrong_number
 from image_spans.slicing import Block
 from image_spans.subject import Tokenizer
 
@@ -18,6 +18,7 @@ def encode(
     images, slices = contract.images, contract.slices
     assert slices is not None, "same_span needs slices in the contract"
     prompt = Prompt(tokenizer, contract.template, assembly)
+    refuse_wrong_number(conversation)
     count = 0
 
     def token(name: str | None) -> None:

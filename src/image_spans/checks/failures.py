@@ -1,0 +1,78 @@
+"""Whether what cannot be right is refused, loudly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from image_spans.case import Case
+from image_spans.checks import NOT_JUDGED, Verdict, check
+from image_spans.conversation import Conversation, Image, Watched
+from image_spans.errors import words
+from image_spans.foreign import MISBEHAVIOUR, TookTooLong
+from image_spans.subject import BadEncoding
+
+
+@check("failures.loud", family="faults", needs=["pipeline.encodes"])
+def loud(case: Case) -> Verdict:
+    """A wrong number of images is refused, and the error says so; never swallowed, never another sample (I16).
+
+    Only of a pipeline that looks at ``conversation.images``: one that takes the sizes from the messages alone cannot know.
+    """
+    if case.error is not None or not case.conversation.messages:
+        return NOT_JUDGED
+    watched = Watched(case.conversation)
+    try:
+        case.bench.run(case.subject.encode, case.conversation, given=watched)
+    except Exception:
+        return NOT_JUDGED
+    if not watched.looked:
+        return NOT_JUDGED
+    for faulty, wrong in _faults(case.conversation):
+        verdict = _judge(case, faulty, wrong)
+        if verdict is not None:
+            return verdict
+    return None
+
+
+def _faults(conversation: Conversation) -> Iterator[tuple[Conversation, str]]:
+    """The conversation with too few and too many images, and what is wrong with it."""
+    images, messages = conversation.images, conversation.messages
+    if images:
+        yield (
+            Conversation(messages, images[:-1]),
+            f"{len(images) - 1} images are given for {len(images)} in the messages",
+        )
+    given = [*images, Image(64, 64)]
+    yield Conversation(messages, given), f"{len(given)} images are given for {len(images)} in the messages"
+
+
+def _judge(case: Case, faulty: Conversation, wrong: str) -> Verdict:
+    try:
+        encoding = case.bench.run(case.subject.encode, faulty)
+    except TookTooLong:
+        raise
+    except case.subject.refusals as error:
+        if _says_so(case, faulty, error):
+            return None
+        return case.finding(
+            "failures.loud", f"{wrong}; the refusal does not say so: {words(error)}", unclear=True
+        ).having(conversation=faulty)
+    except (BadEncoding, *MISBEHAVIOUR) as error:
+        return case.finding("failures.loud", f"{wrong}; the pipeline {error}", faulty=True).having(conversation=faulty)
+    except Exception as error:
+        return case.finding(
+            "failures.loud", f"{wrong}; instead of refusing it, the pipeline raised {words(error)}", crashed=error
+        ).having(conversation=faulty)
+    same = encoding.ids == case.ids
+    how = "and the ids are those of the right number" if same else f"and {len(encoding.ids)} ids came back"
+    return case.finding("failures.loud", f"{wrong}, {how}", swallowed=same).having(conversation=faulty)
+
+
+def _says_so(case: Case, faulty: Conversation, error: Exception) -> bool:
+    """Whether an error names one of the two numbers, or a marker."""
+    text = str(error)
+    tag = case.subject.contract.literals.tag
+    tokens = [*case.subject.contract.markers.values(), *([tag] if tag else ())]
+    numbers = {str(len(faulty.images)), str(len(case.conversation.images))}
+    return bool(numbers.intersection(re.findall(r"\d+", text))) or any(token in text for token in tokens)
