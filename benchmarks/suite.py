@@ -46,7 +46,7 @@ def run(subject, engine: Engine, clock: Clock) -> int:
         names = [
             check.name
             for check in checks.checks().values()
-            if check.family == family.name and check.inapplicable(subject.contract, subject.returns) is None
+            if check.family == family.name and check.inapplicable(subject.contract, subject.abilities) is None
         ]
         for position in strategies.POSITIONS:
             if not strategies.applies(position, profile):

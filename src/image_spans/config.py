@@ -20,7 +20,6 @@ from pydantic_core import PydanticCustomError
 
 from image_spans import discovery, grammars, pipelines, slicing, tokenizers
 from image_spans.contract import ORDERS, Contract, Model, Options
-from image_spans.conversation import Conversation
 from image_spans.errors import ConfigError, nearest, words
 from image_spans.subject import RETURNS, Subject
 from image_spans.tokenizers import TokenizerSpec
@@ -63,10 +62,24 @@ class PipelineSpec(Model):
     """What comes back besides ``input_ids``."""
     paths: dict[StrictStr, Annotated[StrictStr, BeforeValidator(_pipeline)]] = Field(default_factory=dict)
     """Other entries that must give the same ids."""
+    accepts: tuple[Literal["max_length"], ...] = ()
+    """Keywords that ``encode`` also takes."""
+    batch: Annotated[StrictStr, BeforeValidator(_reference)] | None = None
+    """``(tokenizer, conversations, *, padding_side, **options)`` to a mapping of rows."""
+    continue_: Annotated[StrictStr, BeforeValidator(_reference)] | None = Field(default=None, alias="continue")
+    """``(tokenizer, encoding, message, **options)`` to the encoding with one message more."""
+    predict: Annotated[StrictStr, BeforeValidator(_reference)] | None = None
+    """``(width, height)`` to slots, from the size alone."""
     refusals: tuple[Annotated[StrictStr, BeforeValidator(_reference)], ...] = ()
     """Exceptions besides ValueError that refuse a conversation, as ``module:Class``."""
     markers: Literal["text", "ids"] | None = None
     """Whether markers are put in through text or as ids."""
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """All that is declared of it: the keys that it returns, what it accepts, and its other entries."""
+        entries = {"batch": self.batch, "continue": self.continue_, "predict": self.predict}
+        return frozenset((*self.returns, *self.accepts, *(name for name, entry in entries.items() if entry)))
 
     @model_validator(mode="before")
     @classmethod
@@ -244,7 +257,7 @@ def _load(spec: SubjectSpec) -> Subject:
     except Exception as error:  # the tokenizer may be the user's
         raise ConfigError(f"observing {tokenizer.library} raised {words(error)}") from error
 
-    def bind(name: str) -> Callable[[Conversation], Any]:
+    def bind(name: str) -> Callable[..., Any]:
         function = _function(name, spec.folder)
         if discovery.is_reference(name):
             return partial(function, tokenizer.native, **pipeline.options)
@@ -257,6 +270,10 @@ def _load(spec: SubjectSpec) -> Subject:
         contract=contract,
         pipeline=bind(pipeline.encode),
         returns=frozenset(pipeline.returns),
+        abilities=pipeline.abilities,
+        predict=discovery.resolve(pipeline.predict, spec.folder) if pipeline.predict else None,
+        batch=bind(pipeline.batch) if pipeline.batch else None,
+        extend=bind(pipeline.continue_) if pipeline.continue_ else None,
         paths={name: bind(reference) for name, reference in pipeline.paths.items()},
         refusals=(ValueError, *refusals),
         known_ids=dict(spec.tokenizer.ids),

@@ -652,6 +652,75 @@ def _relation(case: Case, finding: Finding) -> Cause | None:
     }.get(finding.check)
 
 
+# ---------------------------------------------------------------- labels, arrays, counts, faults (F12, F13, F15)
+
+
+def _labels(case: Case, finding: Finding) -> Cause | None:
+    facts = finding.facts
+    if "moved" in facts:
+        by = facts["moved"]
+        if by is None:
+            return Cause("label-is-another-id", "a label is neither the ignored value nor the id that it stands for")
+        way = "ahead of" if by > 0 else "behind"
+        return Cause(
+            f"labels-shifted-{abs(by)}", f"all labels stand {abs(by)} place {way} their ids, against the contract"
+        )
+    if facts.get("structural"):
+        return Cause("structure-labelled", f"the loss would be computed on {facts['structural']}")
+    if facts.get("nothing"):
+        return Cause("all-ignored", "every label is ignored, so nothing would be learned from this sample")
+    if facts.get("unlabelled"):
+        return Cause("answer-unlabelled", "one answer is left out of the labels, and others are not")
+    if facts.get("surplus"):
+        return Cause("question-labelled", "text that is no answer is labelled: the mask reaches into another turn")
+    got, wanted = facts.get("answer", ("", ""))
+    if got.startswith(wanted):
+        return Cause("labels-reach-on", "the labels of an answer reach into what follows it")
+    if got.endswith(wanted):
+        return Cause("labels-begin-early", "the labels of an answer begin before it, in the template's text")
+    if wanted.startswith(got):
+        return Cause("labels-end-early", "the end of an answer, or the token that ends it, is not labelled")
+    if wanted.endswith(got):
+        return Cause("labels-begin-late", "the beginning of an answer is not labelled")
+    return None
+
+
+def _arrays(case: Case, finding: Finding) -> Cause | None:
+    key = finding.facts["array"]
+    return {
+        "attention_mask": Cause("mask-hides-tokens", "attention_mask hides tokens of a sample that has no padding"),
+        "token_type_ids": Cause("types-misplaced", "token_type_ids do not mark exactly the placeholders"),
+        "position_ids": Cause("positions-jump", "position_ids do not count one by one"),
+    }[key]
+
+
+def _counts(case: Case, finding: Finding) -> Cause | None:
+    if finding.facts.get("features"):
+        return Cause("features-surplus", "the vision side delivers an image that the prompt does not hold")
+    written, counted = finding.facts["counts"]
+    if counted == 0:
+        return Cause("features-missing", "the vision side delivers nothing for an image that the prompt holds")
+    more = "more" if counted > written else "fewer"
+    return Cause(
+        f"counts-differ-{more}", "prompt and vision side count by different rules: one of them uses another size"
+    )
+
+
+def _fault(case: Case, finding: Finding) -> Cause | None:
+    if "swallowed" in finding.facts:
+        if finding.facts["swallowed"]:
+            return Cause("mismatch-ignored", "the list of images is not compared with the messages")
+        return Cause("mismatch-swallowed", "a wrong number of images is turned into other ids without a word")
+    if "crashed" in finding.facts:
+        return Cause(
+            f"mismatch-crashes-{type(finding.facts['crashed']).__name__}",
+            "a wrong number of images ends in an accident",
+        )
+    return Cause(
+        "refusal-unclear", "a wrong number of images is refused, but the error names neither number nor marker"
+    )
+
+
 def _ascii(text: str) -> str:
     return ascii(text)[1:-1]
 
@@ -677,4 +746,8 @@ _EXPLANATIONS: dict[str, tuple[Explanation, ...]] = {
     "text.": (_first_text_id_removed, _text),
     "paths.": (_path,),
     "relations.": (_relation,),
+    "labels.": (_labels,),
+    "arrays.": (_arrays,),
+    "geometry.": (_counts,),
+    "failures.": (_fault,),
 }

@@ -134,7 +134,7 @@ class Engine:
         names = [
             check.name
             for check in checks.checks().values()
-            if check.family == family.name and check.inapplicable(subject.contract, subject.returns) is None
+            if check.family == family.name and check.inapplicable(subject.contract, subject.abilities) is None
         ]
         conversations = self.conversations(subject, position, family)
         tallies = {name: Tally() for name in names}
@@ -336,7 +336,7 @@ def verify(subject: Subject, conversation: Conversation, *names: str) -> None:
     case: Case | None = None
     for name in chosen:
         check = checks.checks()[name]
-        if check.inapplicable(subject.contract, subject.returns) is not None:
+        if check.inapplicable(subject.contract, subject.abilities) is not None:
             continue
         if check.family == "once":
             found = engine.precheck(subject, name)

@@ -139,7 +139,7 @@ class Session:
         registered = checks.checks()
         specs = [spec for file in self.files.values() for spec in file.specs]
         reasons = (
-            registered[name].inapplicable(spec.contract, frozenset(spec.pipeline.returns))
+            registered[name].inapplicable(spec.contract, spec.pipeline.abilities)
             for name in self._chosen
             for spec in specs
         )
@@ -161,7 +161,7 @@ class Session:
             for check in checks.checks().values():
                 if check.family != family or (self._chosen is not None and check.name not in self._chosen):
                     continue
-                if check.inapplicable(spec.contract, frozenset(spec.pipeline.returns)) is None:
+                if check.inapplicable(spec.contract, spec.pipeline.abilities) is None:
                     trials += [Trial(spec, position, check.name) for position in self._positions(spec, check)]
         return trials
 

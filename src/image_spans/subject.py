@@ -126,9 +126,15 @@ class Subject:
     tokenizer: Tokenizer
     facts: Facts
     contract: Contract
-    pipeline: Callable[[Conversation], Any]
+    pipeline: Callable[..., Any]
     """The pipeline with tokenizer and options bound; what it returns is not yet an :class:`Encoding`."""
     returns: frozenset[str] = frozenset()
+    abilities: frozenset[str] = frozenset()
+    """All that is declared: ``returns``, the keywords that the pipeline accepts, and which other entries it has."""
+    batch: Callable[..., Any] | None = None
+    """From conversations and ``padding_side`` to a mapping of rows."""
+    extend: Callable[..., Any] | None = None
+    """From an encoding and one message more to the longer encoding."""
     paths: Mapping[str, Callable[[Conversation], Any]] = field(default_factory=dict)
     predict: Callable[[int, int], int] | None = None
     """From width and height in pixels to the slots of an image, if the subject declares such a predictor."""
@@ -137,14 +143,17 @@ class Subject:
     markers_as_text: bool = False
     """Whether the pipeline puts markers in as text (else: as ids)."""
 
-    def encode(self, conversation: Conversation) -> Encoding:
-        """Run the pipeline.
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "abilities", self.abilities | self.returns)
+
+    def encode(self, conversation: Conversation, **keywords: Any) -> Encoding:
+        """Run the pipeline; ``keywords`` are those that it declares to accept.
 
         Raises:
             BadEncoding: what came back is not an encoding.
             Exception: whatever the pipeline raised.
         """
-        return as_encoding(self.pipeline(conversation), self.returns)
+        return as_encoding(self.pipeline(conversation, **keywords), self.returns)
 
     @cached_property
     def marker_ids(self) -> Mapping[str, int]:

@@ -38,7 +38,7 @@ NOT_JUDGED: Final = NotJudged()
 
 Verdict: TypeAlias = Finding | NotJudged | None
 Inapplicable: TypeAlias = Callable[[Contract, frozenset[str]], "str | None"]
-"""From a contract and the keys that the pipeline ``returns`` to the reason why a check does not apply."""
+"""From a contract and what else is declared (``Subject.abilities``) to the reason why a check does not apply."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ _REGISTRY: dict[str, Check] = {}
 _F = TypeVar("_F", bound=Callable[..., Verdict])
 
 
-def _always(contract: Contract, returns: frozenset[str]) -> str | None:
+def _always(contract: Contract, abilities: frozenset[str]) -> str | None:
     return None
 
 

@@ -11,13 +11,14 @@ from image_spans.oracles import PLACEHOLDER
 MARKING = ("attention_mask", "token_type_ids", "position_ids")
 
 
-def _no_arrays(contract: Contract, returns: frozenset[str]) -> str | None:
-    return None if returns.intersection(MARKING) else f"the pipeline returns none of {', '.join(MARKING)}"
+def _no_arrays(contract: Contract, abilities: frozenset[str]) -> str | None:
+    return None if abilities.intersection(MARKING) else f"the pipeline returns none of {', '.join(MARKING)}"
 
 
-@check(
-    "arrays.mark", needs=["pipeline.encodes", "spans.matched", "spans.expected", "spans.slots"], inapplicable=_no_arrays
-)
+NEEDS = ["pipeline.encodes", "spans.matched", "spans.expected", "spans.slots"]
+
+
+@check("arrays.mark", needs=NEEDS, inapplicable=_no_arrays)
 def mark(case: Case) -> Verdict:
     """Attention is 1 everywhere, token types mark the placeholders, positions count one by one."""
     assert case.encoding is not None

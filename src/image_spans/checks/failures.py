@@ -13,11 +13,11 @@ from image_spans.foreign import MISBEHAVIOUR, TookTooLong
 from image_spans.subject import BadEncoding
 
 
-@check("failures.loud", family="faults", needs=["pipeline.encodes"])
+@check("failures.loud", family="faults", needs=["pipeline.encodes"], positions=("start", "none"))
 def loud(case: Case) -> Verdict:
     """A wrong number of images is refused, and the error says so; never swallowed, never another sample (I16).
 
-    Only of a pipeline that looks at ``conversation.images``: one that takes the sizes from the messages alone cannot know.
+    Only of a pipeline that looks at ``conversation.images``: one that reads the messages alone cannot know.
     """
     if case.error is not None or not case.conversation.messages:
         return NOT_JUDGED
@@ -38,13 +38,8 @@ def loud(case: Case) -> Verdict:
 def _faults(conversation: Conversation) -> Iterator[tuple[Conversation, str]]:
     """The conversation with too few and too many images, and what is wrong with it."""
     images, messages = conversation.images, conversation.messages
-    if images:
-        yield (
-            Conversation(messages, images[:-1]),
-            f"{len(images) - 1} images are given for {len(images)} in the messages",
-        )
-    given = [*images, Image(64, 64)]
-    yield Conversation(messages, given), f"{len(given)} images are given for {len(images)} in the messages"
+    for given in ([images[:-1]] if images else []) + [(*images, Image(64, 64))]:
+        yield Conversation(messages, given), f"{len(given)} images are given for {len(images)} in the messages"
 
 
 def _judge(case: Case, faulty: Conversation, wrong: str) -> Verdict:

@@ -10,8 +10,8 @@ from image_spans.contract import Contract
 from image_spans.oracles import PLACEHOLDER
 
 
-def _nothing_to_compare(contract: Contract, returns: frozenset[str]) -> str | None:
-    return None if returns & {"features", "predict"} else "neither features are returned nor predict is declared"
+def _nothing_to_compare(contract: Contract, abilities: frozenset[str]) -> str | None:
+    return None if abilities & {"features", "predict"} else "neither features are returned nor predict is declared"
 
 
 @check(

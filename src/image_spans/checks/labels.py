@@ -20,8 +20,8 @@ Run = tuple[int, int]
 """``[start, end)`` in the ids."""
 
 
-def _no_labels(contract: Contract, returns: frozenset[str]) -> str | None:
-    return None if "labels" in returns else "the pipeline does not return labels"
+def _no_labels(contract: Contract, abilities: frozenset[str]) -> str | None:
+    return None if "labels" in abilities else "the pipeline does not return labels"
 
 
 @check("labels.cover_answers", needs=[*NEEDS, "text.survives"], inapplicable=_no_labels)

@@ -60,7 +60,7 @@ def _layout(case: Case, image: Image) -> Layout | None:
         return None
 
 
-def _one_layout(contract: Contract, returns: frozenset[str]) -> str | None:
+def _one_layout(contract: Contract, abilities: frozenset[str]) -> str | None:
     slots = contract.images.slots
     if isinstance(slots, int) and contract.slices is None:
         return f"every image has the same {slots} slots"

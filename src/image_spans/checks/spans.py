@@ -14,7 +14,7 @@ from image_spans.findings import first_difference
 from image_spans.oracles import PLACEHOLDER, Oracle, Token, imbalance
 
 
-def _nothing_opens(contract: Contract, returns: frozenset[str]) -> str | None:
+def _nothing_opens(contract: Contract, abilities: frozenset[str]) -> str | None:
     return None if Oracle(contract).pairs else f"the grammar {contract.images.grammar} has no open marker"
 
 
@@ -125,8 +125,8 @@ def order(case: Case) -> Verdict:
     return None
 
 
-def _no_bounds(contract: Contract, returns: frozenset[str]) -> str | None:
-    return None if "image_bounds" in returns else "the pipeline does not return image_bounds"
+def _no_bounds(contract: Contract, abilities: frozenset[str]) -> str | None:
+    return None if "image_bounds" in abilities else "the pipeline does not return image_bounds"
 
 
 @check(
