@@ -129,19 +129,19 @@ class Subject:
     pipeline: Callable[..., Any]
     """The pipeline with tokenizer and options bound; what it returns is not yet an :class:`Encoding`."""
     returns: frozenset[str] = frozenset()
+    paths: Mapping[str, Callable[[Conversation], Any]] = field(default_factory=dict)
+    refusals: tuple[type[Exception], ...] = (ValueError,)
+    known_ids: Mapping[str, int] = field(default_factory=dict)
+    markers_as_text: bool = False
+    """Whether the pipeline puts markers in as text (else: as ids)."""
     abilities: frozenset[str] = frozenset()
     """All that is declared: ``returns``, the keywords that the pipeline accepts, and which other entries it has."""
     batch: Callable[..., Any] | None = None
     """From conversations and ``padding_side`` to a mapping of rows."""
     extend: Callable[..., Any] | None = None
     """From an encoding and one message more to the longer encoding."""
-    paths: Mapping[str, Callable[[Conversation], Any]] = field(default_factory=dict)
     predict: Callable[[int, int], int] | None = None
     """From width and height in pixels to the slots of an image, if the subject declares such a predictor."""
-    refusals: tuple[type[Exception], ...] = (ValueError,)
-    known_ids: Mapping[str, int] = field(default_factory=dict)
-    markers_as_text: bool = False
-    """Whether the pipeline puts markers in as text (else: as ids)."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "abilities", self.abilities | self.returns)
