@@ -62,8 +62,8 @@ class PipelineSpec(Model):
     """What comes back besides ``input_ids``."""
     paths: dict[StrictStr, Annotated[StrictStr, BeforeValidator(_pipeline)]] = Field(default_factory=dict)
     """Other entries that must give the same ids."""
-    accepts: tuple[Literal["max_length"], ...] = ()
-    """Keywords that ``encode`` also takes."""
+    accepts: tuple[Literal["max_length", "images"], ...] = ()
+    """``max_length``: a keyword of ``encode``; ``images``: it compares ``conversation.images`` with the messages."""
     batch: Annotated[StrictStr, BeforeValidator(_reference)] | None = None
     """``(tokenizer, conversations, *, padding_side, **options)`` to a mapping of rows."""
     continue_: Annotated[StrictStr, BeforeValidator(_reference)] | None = Field(default=None, alias="continue")

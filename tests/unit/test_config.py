@@ -258,8 +258,9 @@ BAD_FILES = {
         f"{FILE}:11: {IMAGES}: unknown key 'opne'; did you mean 'open'?",
     ),
     "unknown key like no other": (
-        changed("returns: [image_bounds]", "accepts: [max_length]"),
-        f"{FILE}:7: {TOY}.pipeline: unknown key 'accepts'; known: encode, markers, options, paths, refusals, returns",
+        changed("returns: [image_bounds]", "zzz: [max_length]"),
+        f"{FILE}:7: {TOY}.pipeline: unknown key 'zzz'; known: accepts, batch, continue, encode, markers, options, "
+        "paths, predict, refusals, returns",
     ),
     "missing keys": (
         changed("      bos: none\n", ""),
