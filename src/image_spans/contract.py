@@ -329,6 +329,8 @@ class Contract(Model):
     slices: Slices | None = None
     literals: Literals = Literals()
     template: Template | None = None
+    trim: Literal["none", "message", "text"] = "none"
+    """What the pipeline strips blanks from: nothing, the edges of each message, or the edges of each piece of text."""
     labels: Labels = Labels()
     pad: StrictStr | None = None
     """The padding token of a batch, where it is not the one that the tokenizer names."""

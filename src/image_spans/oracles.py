@@ -241,7 +241,7 @@ class Oracle:
             before, after = self._template.get(message.role, ("", ""))
             build.text(before, None)
             build.begin(index)
-            for placed in parts:
+            for placed in _trimmed(parts, self.contract.trim):
                 if placed.image is None:
                     assert isinstance(placed.part, Text)
                     self._typed(build, placed.part.text, index)
@@ -299,6 +299,25 @@ class Oracle:
             layout = self.contract.layout(image.width, image.height, count)
             elements = self._blocks[key] = self._grammar.write(layout, self.contract, number)
         return elements
+
+
+def _trimmed(parts: list[_Placed], trim: str) -> list[_Placed]:
+    """The parts of a message as a pipeline that strips blanks by contract writes them."""
+    if trim == "none":
+        return parts
+    texts = [placed.part.text if isinstance(placed.part, Text) else None for placed in parts]
+    if trim == "text":
+        texts = [text if text is None else text.strip() for text in texts]
+    else:
+        for strip, order in ((str.lstrip, range(len(texts))), (str.rstrip, reversed(range(len(texts))))):
+            for at in order:
+                text = texts[at]
+                if text is None:
+                    break
+                texts[at] = strip(text)
+                if texts[at]:
+                    break
+    return [placed if text is None else _Placed(Text(text), None) for placed, text in zip(parts, texts, strict=True)]
 
 
 def _reordered_by(

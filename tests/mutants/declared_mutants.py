@@ -20,19 +20,19 @@ def _features(conversation, layout=None):
     return delivered
 
 
-# ---------------------------------------------------------------- F12: labels
+# ---------------------------------------------------------------- F13: labels
 
 
 @mutant("labels.cover_answers", cause="labels-shifted-1", **LEARNED)
 def labels_shifted_although_the_model_shifts_them(tokenizer, conversation, right):
-    """F12: the data side shifts the labels, and the model's loss shifts them once more."""
+    """F13: the data side shifts the labels, and the model's loss shifts them once more."""
     made = right(conversation)
     return {**made, "labels": [*made["labels"][1:], -100]}
 
 
 @mutant("labels.cover_answers", cause="labels-end-early", **LEARNED)
 def end_token_is_never_learned(tokenizer, conversation, right):
-    """F12: the mask ends with the answer's text, so the model never learns to stop."""
+    """F13: the mask ends with the answer's text, so the model never learns to stop."""
     made = right(conversation)
     labels = made["labels"]
     before = [0, *labels][:-1] if labels else []
@@ -41,7 +41,7 @@ def end_token_is_never_learned(tokenizer, conversation, right):
 
 @mutant("labels.cover_answers", cause="question-labelled", **LEARNED)
 def questions_are_learned_too(tokenizer, conversation, right):
-    """F12: roles are told apart by position, and a system message moves them by one."""
+    """F13: roles are told apart by position, and a system message moves them by one."""
     made = right(conversation)
     ids, labels = made["input_ids"], list(made["labels"])
     if conversation.messages[0].role == "system":
@@ -53,7 +53,7 @@ def questions_are_learned_too(tokenizer, conversation, right):
 
 @mutant("labels.cover_answers", cause="structure-labelled", **LEARNED)
 def image_tokens_are_learned(tokenizer, conversation, right):
-    """F12, LLaVA forks: only the placeholder is masked, open and close stay in the loss."""
+    """F13, LLaVA forks: only the placeholder is masked, open and close stay in the loss."""
     made = right(conversation)
     labels = [i if i in (1, 2) else label for i, label in zip(made["input_ids"], made["labels"], strict=True)]
     return {**made, "labels": labels}
@@ -61,14 +61,14 @@ def image_tokens_are_learned(tokenizer, conversation, right):
 
 @mutant("labels.cover_answers", cause="all-ignored", **LEARNED)
 def loss_on_nothing_when_the_last_turn_is_a_question(tokenizer, conversation, right):
-    """F12, MiniCPM-V#523: "No tokens available to compute loss"."""
+    """F13, MiniCPM-V#523: "No tokens available to compute loss"."""
     made = right(conversation)
     if conversation.messages[-1].role != "assistant":
         made = {**made, "labels": [-100] * len(made["labels"])}
     return made
 
 
-# ---------------------------------------------------------------- F13: side arrays
+# ---------------------------------------------------------------- F11, F13: side arrays
 
 
 def _arrays(made):
@@ -143,7 +143,7 @@ def scheduler_predicts_with_another_resolution(tokenizer, conversation, right):
     return right(conversation)
 
 
-# ---------------------------------------------------------------- F15: a wrong number of images
+# ---------------------------------------------------------------- F14: a wrong number of images
 
 
 def _lenient(right, conversation):
@@ -152,13 +152,13 @@ def _lenient(right, conversation):
 
 @mutant("failures.loud", cause="mismatch-ignored", accepts=("images",))
 def surplus_images_are_dropped(tokenizer, conversation, right):
-    """F15, F7: zip() over markers and images ends with the shorter one."""
+    """F14, F7: zip() over markers and images ends with the shorter one."""
     return _lenient(right, conversation)
 
 
 @mutant("failures.loud", cause="mismatch-swallowed", accepts=("images",))
 def another_sample_is_taken_instead(tokenizer, conversation, right):
-    """F15, MiniCPM-V finetune/dataset.py: an error in __getitem__ is logged and a random sample returned."""
+    """F14, MiniCPM-V finetune/dataset.py: an error in __getitem__ is logged and a random sample returned."""
     try:
         return right(conversation)
     except ValueError:
@@ -167,7 +167,7 @@ def another_sample_is_taken_instead(tokenizer, conversation, right):
 
 @mutant("failures.loud", cause="mismatch-crashes-IndexError", accepts=("images",))
 def images_are_taken_from_the_list_unchecked(tokenizer, conversation, right):
-    """F15, vllm#8990 and others: IndexError deep inside instead of a word about the sample."""
+    """F14, vllm#8990 and others: IndexError deep inside instead of a word about the sample."""
     number = 0
     for message in conversation.messages:
         for part in message.parts:
@@ -181,7 +181,7 @@ def images_are_taken_from_the_list_unchecked(tokenizer, conversation, right):
 
 @mutant("failures.loud", cause="refusal-unclear", accepts=("images",))
 def refusal_says_nothing(tokenizer, conversation, right):
-    """F15: "invalid sample" without number, marker or place; the threads stall because the message does not say."""
+    """F14: "invalid sample" without number, marker or place; the threads stall because the message does not say."""
     try:
         return right(conversation)
     except ValueError:
