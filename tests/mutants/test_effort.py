@@ -14,8 +14,11 @@ from mutants import MUTANTS
 from support import ToyTokenizer
 
 SEEDS = 3
-NEEDS_MORE_MESSAGES = {"loss_on_nothing_when_the_last_turn_is_a_question": 3}
-"""Mutants that take more than two messages to show, by what they do."""
+NEEDS_MORE_MESSAGES = {
+    "loss_on_nothing_when_the_last_turn_is_a_question": 3,  # a question, an answer, and another question
+    "newline_beside_image_eaten": 5,  # in a smaller one it looks like a first id that was stripped
+}
+"""Mutants that take more than two messages to show as what they are."""
 
 
 @pytest.fixture(scope="module")
