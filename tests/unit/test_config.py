@@ -711,6 +711,37 @@ BAD_FILES |= {
     ),
 }
 
+BAD_FILES |= {
+    "unknown key of the template": (
+        changed("literals: plain", "template:\n        begin: [a, b]\n        usr: [a, b]"),
+        f"{FILE}:17: {TOY}.contract.template: there is no role 'usr' in input.roles; did you mean 'user'?",
+    ),
+    "role of the template that is not one of roles": (
+        changed("literals: plain", "input: {roles: [user]}\n      template: {tool: [a, b]}"),
+        f"{FILE}:16: {TOY}.contract.template: there is no role 'tool' in input.roles; known: begin, end, user",
+    ),
+    "role without a name": (
+        changed("literals: plain", "input: {roles: [user, '']}"),
+        f"{FILE}:15: {TOY}.contract.input.roles: expected the name of a role, found ''",
+    ),
+    "role that is blank": (
+        changed("literals: plain", "input: {roles: [user, ' ']}"),
+        f"{FILE}:15: {TOY}.contract.input.roles: expected the name of a role, found ' '",
+    ),
+    "role named twice": (
+        changed("literals: plain", "input: {roles: [user, user]}"),
+        f"{FILE}:15: {TOY}.contract.input.roles: the role 'user' is named twice",
+    ),
+    "role of images named twice": (
+        changed("literals: plain", "input: {images_in: [user, user]}"),
+        f"{FILE}:15: {TOY}.contract.input.images_in: the role 'user' is named twice",
+    ),
+    "role that is a key of the template": (
+        changed("literals: plain", "input: {roles: [user, begin]}"),
+        f"{FILE}:15: {TOY}.contract.input.roles: 'begin' cannot name a role: in template it stands for no message",
+    ),
+}
+
 
 @pytest.mark.parametrize("case", BAD_FILES)
 def test_what_is_wrong_is_said_in_one_line(case: str) -> None:
