@@ -404,6 +404,22 @@ def test_code_of_a_folder_is_not_run_unless_it_is_trusted(with_code, tmp_path, m
     assert (tmp_path / "imported").exists()
 
 
+def test_ranks_that_change_are_read_anew(tmp_path, monkeypatch):
+    """tiktoken, through which transformers reads them, would keep a copy of the file by its path."""
+    monkeypatch.delenv("TIKTOKEN_CACHE_DIR", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "folder").mkdir()
+    given = {"backend": "transformers", "class": "PreTrainedTokenizerFast", "source": {"path": "folder"}}
+    for first in (0, 1):
+        ranks = [bytes([(byte + first) % 256]) for byte in range(256)]
+        lines = [f"{base64.b64encode(token).decode()} {rank}" for rank, token in enumerate(ranks)]
+        (tmp_path / "folder" / "tokenizer.model").write_text("\n".join(lines))
+        assert load(spec(**given), tmp_path).encode_text("a") == [ord("a") - first]
+    assert not list((tmp_path / "temporary").iterdir())
+    assert "TIKTOKEN_CACHE_DIR" not in os.environ
+
+
 def test_added_tokens_of_a_bare_json(tmp_path):
     backend = byte_bpe.train().backend_tokenizer
     backend.save(str(tmp_path / "tokenizer.json"))

@@ -40,8 +40,14 @@ def library() -> Any:
 
 @contextmanager
 def _quiet(transformers: Any) -> Iterator[None]:
-    """Without the library's advice about its own past and future, which it warns of and logs."""
+    """Without the library's advice about its own past and future, which it warns of and logs; and without a cache.
+
+    It reads ranks with tiktoken, which keeps a copy of each file by its path alone: a file that changes would be
+    read as it was.
+    """
     before = transformers.logging.get_verbosity()
+    uncached = "TIKTOKEN_CACHE_DIR" not in os.environ
+    os.environ.setdefault("TIKTOKEN_CACHE_DIR", "")
     transformers.logging.set_verbosity_error()
     try:
         with warnings.catch_warnings():
@@ -49,6 +55,8 @@ def _quiet(transformers: Any) -> Iterator[None]:
             yield
     finally:
         transformers.logging.set_verbosity(before)
+        if uncached:
+            del os.environ["TIKTOKEN_CACHE_DIR"]
 
 
 DISTRIBUTION = "transformers"
