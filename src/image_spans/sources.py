@@ -40,6 +40,7 @@ from image_spans.contract import Model, Options
 from image_spans.errors import ConfigError, Unavailable, nearest
 
 _SHA256 = r"^[0-9a-f]{64}$"
+_LARGEST_VOCABULARY = 1_000_000
 _LISTING = ".image-spans.json"  # what was fetched, so that a file that got lost is noticed
 
 
@@ -243,6 +244,9 @@ class TrainedSource(_Source):
         for option in self.options:
             if option not in known:
                 raise ConfigError(f"the recipe {self.trained} has no option {option!r}{nearest(option, known)}")
+        vocab = self.options.get("vocab")
+        if type(vocab) is int and not 1 <= vocab <= _LARGEST_VOCABULARY:  # a library that runs out of memory aborts
+            raise ConfigError(f"training {self.trained}: vocab is {vocab}; expected 1 to {_LARGEST_VOCABULARY}")
         try:
             # Strict: a token where a list of tokens is meant would be taken for a list of its characters.
             return validate_call(config=ConfigDict(strict=True))(recipe)(**self.options)

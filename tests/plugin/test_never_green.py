@@ -93,6 +93,16 @@ def test_a_file_that_cannot_be_read_is_refused(consumer, own_tests, refused, con
         assert "there is no file mine" in refused("--spans-subjects=mine")
 
 
+def test_a_grammar_that_cannot_be_found_is_one_failed_test(consumer, run):
+    consumer(
+        yaml=YAML.replace("      slices:", "      # slices:").replace("slots: 4}", "slots: 4, grammar: 'no:where'}")
+    )
+    result = run("-k", "test_subject or start")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "errors" not in result.parseoutcomes()
+    result.stdout.fnmatch_lines([f"{FILE}:3: subjects.mine: 'no:where': there is no module 'no' in *"])
+
+
 def test_a_subject_that_k_misspells_selects_nothing(consumer, run):
     consumer()
     result = run("-k", "mien")

@@ -1145,7 +1145,19 @@ TRAINED = "{backend: tiktoken, source: {trained: tiktoken, options: {vocab: 300}
 BAD_LOADS |= {
     "number that a library cannot take": (
         changed('{factory: "toy_tokenizer:load"}', TRAINED.replace("300", "-5") + "}"),
-        "training tiktoken with {{'vocab': -5}} failed: can't convert negative int to unsigned",
+        "training tiktoken: vocab is -5; expected 1 to 1000000",
+    ),
+    "vocabulary that no memory holds": (
+        changed('{factory: "toy_tokenizer:load"}', TRAINED.replace("300", "1000000000000") + "}"),
+        "training tiktoken: vocab is 1000000000000; expected 1 to 1000000",
+    ),
+    "rule that would count for ever": (
+        changed(
+            "literals: plain",
+            "slices: {grammar: same_span, rule: llama4, options: {max_patches: 9223372036854775808}}",
+        ),
+        "the rule llama4 raised ValueError for an image of 1000x700: max_patches is 9223372036854775808; "
+        "expected 1 to 1000",
     ),
     "id that a library cannot take": (
         changed('{factory: "toy_tokenizer:load"}', TRAINED + ", add_special_tokens: {<a>: 9223372036854775808}}"),
