@@ -63,7 +63,7 @@ settings.load_profile("tiny")
 """
 ARGUMENTS = (
     *("-p", "_hypothesis_pytestplugin", "-p", "image_spans.plugin", "-p", "no:cacheprovider"),
-    *("--spans-checks=contract,spans.matched", "-k", "start or test_subject", "--spans-timeout=5"),
+    *("--spans-checks=contract,spans.matched", "-k", "start or test_subject", "--spans-timeout=2"),
     *("-W", "ignore:Module already imported"),
 )
 RANKS = b"".join(base64.b64encode(bytes([byte])) + f" {byte}\n".encode() for byte in range(256))
