@@ -18,6 +18,7 @@ from pydantic import (
     PrivateAttr,
     StrictInt,
     StrictStr,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -98,6 +99,20 @@ class Input(Model):
     images: Range = Range(least=0, most=4)
     images_in: Annotated[tuple[StrictStr, ...], BeforeValidator(_roles)] = ("user",)
     empty_text: Literal["allowed", "forbidden"] = "allowed"
+
+    @field_validator("roles", "images_in")
+    @classmethod
+    def _names(cls, roles: tuple[str, ...]) -> tuple[str, ...]:
+        for role in roles:
+            if not role.strip():
+                raise PydanticCustomError("role", "expected the name of a role, found {role}", {"role": repr(role)})
+            if roles.count(role) > 1:
+                raise PydanticCustomError("role", "the role {role} is named twice", {"role": repr(role)})
+            if role in ENDS:
+                raise PydanticCustomError(
+                    "role", "{role} cannot name a role: in template it stands for no message", {"role": repr(role)}
+                )
+        return roles
 
     @model_validator(mode="after")
     def _images_in_known_roles(self) -> Input:
@@ -317,6 +332,9 @@ class Labels(Model):
     """0: a label is the id at its own place; 1: the id at the next one."""
 
 
+ENDS = ("begin", "end")
+"""The keys of ``template`` that are no roles: what is written before the first message and behind the last."""
+
 Template: TypeAlias = dict[StrictStr, Annotated[tuple[StrictStr, StrictStr], BeforeValidator(_roles)]]
 
 
@@ -338,6 +356,20 @@ class Contract(Model):
     """How ``token_type_ids`` mark placeholders; everything else is 0."""
 
     _folder: Path | None = PrivateAttr(default=None)
+
+    @field_validator("template")
+    @classmethod
+    def _roles_of_input(cls, template: Template | None, info: ValidationInfo) -> Template | None:
+        promised = info.data.get("input")  # absent where it is wrong itself
+        known = (*promised.roles, *ENDS) if promised is not None else ()
+        for key in template or ():
+            if known and key not in known:
+                raise PydanticCustomError(
+                    "template",
+                    "there is no role {key} in input.roles{hint}",
+                    {"key": repr(key), "hint": nearest(key, known), "where": key},
+                )
+        return template
 
     @model_validator(mode="after")
     def _consistent(self) -> Contract:

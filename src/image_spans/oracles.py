@@ -14,13 +14,15 @@ from typing import NamedTuple, TypeAlias
 from image_spans import discovery
 from image_spans.contract import Contract
 from image_spans.conversation import Conversation, Image, Message, Part, Text
-from image_spans.grammars import Element, Fixed, Marker, Pair, grammar
+from image_spans.grammars import Element, Fixed, Marker, Pair, grammar, pairs
 from image_spans.slicing import Block, Layout
 
 Token: TypeAlias = tuple[str, int]
 """A structural token: its role and how often it repeats (1, or the length of a placeholder run)."""
 
 PLACEHOLDER = "placeholder"
+pairs_of = pairs
+"""Which roles pair under a contract."""
 
 
 class Piece(NamedTuple):
@@ -204,7 +206,7 @@ class Oracle:
         self.contract = contract
         self._grammar = grammar(contract.images.grammar, contract.folder)
         self._blocks: dict[tuple[int, int, int, int], Sequence[Element]] = {}
-        self.pairs: tuple[Pair, ...] = tuple(self._grammar.pairs(contract))
+        self.pairs: tuple[Pair, ...] = tuple(pairs_of(contract))
         self._interpreted = {
             token: role
             for role, token in contract.markers.items()

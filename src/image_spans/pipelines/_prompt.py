@@ -41,7 +41,8 @@ class Prompt:
 
     Args:
         tokenizer: the adapter.
-        template: per role the text before and after a message, special tokens in it meant as such.
+        template: per role the text before and after a message, special tokens in it meant as such; ``begin`` and
+            ``end`` stand once round all messages, both texts of each.
         assembly: ``segments`` encodes each piece of text on its own, ``whole_text`` all the text between two
             structural tokens at once, so that the tokenizer may merge across pieces.
     """
@@ -61,7 +62,7 @@ class Prompt:
         self._behind_images = 0
         self._special_ids = tokenizer.special_tokens()
         self._specials = _any_of(frozenset(self._special_ids))
-        self._fixed(self._template.get("begin", ("", ""))[0])
+        self._fixed("".join(self._template.get("begin", ())))
 
     def begin(self, role: str) -> None:
         """Begin a message."""
@@ -104,7 +105,7 @@ class Prompt:
 
     def result(self, bos: str) -> dict[str, Any]:
         """The finished encoding; ``bos`` is the contract's: none, exactly_once or after_images."""
-        self._fixed(self._template.get("end", ("", ""))[0])
+        self._fixed("".join(self._template.get("end", ())))
         self._flush()
         bos_id = self._tokenizer.named_ids()["bos"] if bos != "none" else None
         if bos_id is not None and bos_id not in self._ids:  # a template may spell it; typed text never does
