@@ -11,7 +11,7 @@ from image_spans import checks, strategies
 from image_spans.engine import FAMILIES, Engine
 from image_spans.pipelines import reference
 from image_spans.subject import Subject
-from mutants import MUTANTS, Mutant
+from mutants import MUTANTS, Mutant, forget
 from support import ToyTokenizer, facts
 
 BUDGET = 60
@@ -19,6 +19,7 @@ PRECHECKS = {"contract.tokens", "contract.bos"}
 
 
 def subject_of(mutant: Mutant, tokenizer: ToyTokenizer, *, broken: bool) -> Subject:
+    forget()
     right = partial(reference(mutant.pipeline), tokenizer, contract=mutant.contract)
 
     def run(conversation):
