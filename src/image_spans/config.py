@@ -62,8 +62,8 @@ class PipelineSpec(Model):
     """What comes back besides ``input_ids``."""
     paths: dict[StrictStr, Annotated[StrictStr, BeforeValidator(_pipeline)]] = Field(default_factory=dict)
     """Other entries that must give the same ids."""
-    accepts: tuple[Literal["max_length"], ...] = ()
-    """Keywords that ``encode`` also takes."""
+    accepts: tuple[Literal["max_length", "images"], ...] = ()
+    """``max_length``: a keyword of ``encode``; ``images``: it compares ``conversation.images`` with the messages."""
     batch: Annotated[StrictStr, BeforeValidator(_pipeline)] | None = None
     """``(tokenizer, conversations, *, padding_side, **options)`` to a mapping of rows; or a reference pipeline."""
     continue_: Annotated[StrictStr, BeforeValidator(_pipeline)] | None = Field(default=None, alias="continue")
@@ -374,6 +374,8 @@ class _Call(NamedTuple):
     options: Mapping[str, Any]
     where: KeyPath
     """Where in the subject the options stand."""
+    reserved: tuple[str, ...] = ()
+    """Parameters that are no options: they are given call by call, if at all."""
 
     def problems(self) -> Iterator[tuple[str | None, str]]:
         """What is wrong with the options: the key (None for a missing one), and the words."""
@@ -382,7 +384,7 @@ class _Call(NamedTuple):
         except (TypeError, ValueError):  # a function written in C may not tell
             return
         parameters = [p for p in signature.parameters.values() if p.kind != p.VAR_POSITIONAL]
-        taken = {p.name for p in parameters[: self.positions]} | set(self.keywords)
+        taken = {p.name for p in parameters[: self.positions]} | {*self.keywords, *self.reserved}
         free = {p.name: p for p in parameters if p.name not in taken and p.kind != p.VAR_KEYWORD}
         open_ended = any(p.kind == p.VAR_KEYWORD for p in parameters)
         unknown = [key for key in self.options if key in taken or not (key in free or open_ended)]
@@ -407,11 +409,13 @@ def _calls(spec: SubjectSpec) -> Iterator[_Call]:
     pipeline = spec.pipeline
 
     def entry(name: str, kind: pipelines.Entry, positions: int, *keywords: str) -> _Call:
-        own = () if discovery.is_reference(name) else ("contract",)
+        is_own = discovery.is_reference(name)
+        keywords = keywords if is_own else ("contract", *keywords)
+        reserved = () if is_own else ("max_length", "earlier")
         function = partial(_function, name, spec.folder, kind)
-        return _Call(name, function, positions, (*own, *keywords), pipeline.options, ("pipeline", "options"))
+        return _Call(name, function, positions, keywords, pipeline.options, ("pipeline", "options"), reserved)
 
-    yield entry(pipeline.encode, "encode", 2, *pipeline.accepts)
+    yield entry(pipeline.encode, "encode", 2, *(key for key in pipeline.accepts if key == "max_length"))
     for name in dict.fromkeys(name for name in pipeline.paths.values() if name != pipeline.encode):
         yield entry(name, "encode", 2)
     if pipeline.batch is not None:

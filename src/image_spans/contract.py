@@ -19,6 +19,7 @@ from pydantic import (
     StrictBool,
     StrictInt,
     StrictStr,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -99,6 +100,20 @@ class Input(Model):
     images: Range = Range(least=0, most=4)
     images_in: Annotated[tuple[StrictStr, ...], BeforeValidator(_roles)] = ("user",)
     empty_text: Literal["allowed", "forbidden"] = "allowed"
+
+    @field_validator("roles", "images_in")
+    @classmethod
+    def _names(cls, roles: tuple[str, ...]) -> tuple[str, ...]:
+        for role in roles:
+            if not role.strip():
+                raise PydanticCustomError("role", "expected the name of a role, found {role}", {"role": repr(role)})
+            if roles.count(role) > 1:
+                raise PydanticCustomError("role", "the role {role} is named twice", {"role": repr(role)})
+            if role in ENDS:
+                raise PydanticCustomError(
+                    "role", "{role} cannot name a role: in template it stands for no message", {"role": repr(role)}
+                )
+        return roles
 
     @model_validator(mode="after")
     def _images_in_known_roles(self) -> Input:
@@ -337,6 +352,9 @@ class Truncation(Model):
         return {"policy": data} if isinstance(data, str) else data
 
 
+ENDS = ("begin", "end")
+"""The keys of ``template`` that are no roles: what is written before the first message and behind the last."""
+
 Template: TypeAlias = dict[StrictStr, Annotated[tuple[StrictStr, StrictStr], BeforeValidator(_roles)]]
 
 
@@ -349,6 +367,8 @@ class Contract(Model):
     slices: Slices | None = None
     literals: Literals = Literals()
     template: Template | None = None
+    trim: Literal["none", "message", "text"] = "none"
+    """What the pipeline strips blanks from: nothing, the edges of each message, or the edges of each piece of text."""
     labels: Labels = Labels()
     pad: StrictStr | None = None
     """The padding token of a batch, where it is not the one that the tokenizer names."""
@@ -359,6 +379,20 @@ class Contract(Model):
     """Side array to what stands in it on the padding of a batch, where that is not 0 (-100 for labels)."""
 
     _folder: Path | None = PrivateAttr(default=None)
+
+    @field_validator("template")
+    @classmethod
+    def _roles_of_input(cls, template: Template | None, info: ValidationInfo) -> Template | None:
+        promised = info.data.get("input")  # absent where it is wrong itself
+        known = (*promised.roles, *ENDS) if promised is not None else ()
+        for key in template or ():
+            if known and key not in known:
+                raise PydanticCustomError(
+                    "template",
+                    "there is no role {key} in input.roles{hint}",
+                    {"key": repr(key), "hint": nearest(key, known), "where": key},
+                )
+        return template
 
     @model_validator(mode="after")
     def _consistent(self) -> Contract:

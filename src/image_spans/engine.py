@@ -223,7 +223,8 @@ class Engine:
     def shrink(self, subject: Subject, position: str, finding: Finding) -> Finding:
         """The same finding on the smallest conversation; the recorded one where shrinking does not reach it."""
         family = FAMILIES[checks.checks()[finding.check].family]
-        if self.only is not None or finding.conversation is None:
+        conversation = finding.conversation
+        if self.only is not None or conversation is None:
             return finding
         bench = self.bench(subject)
         if bench.stuck is not None or bench.unjudgeable is not None:
@@ -238,17 +239,31 @@ class Engine:
                 seen[conversation] = found if found is not None and found.fingerprint == finding.fingerprint else None
             return seen[conversation] is not None
 
-        try:
-            smallest = find(
-                _strategy(profile_of(subject, family), position, family),
-                shows,
-                settings=settings(self._settings(family), phases=[Phase.generate, Phase.shrink]),
-                random=Random(self._seed(position, family)),
-            )
-        except (NoSuchExample, FlakyFailure):
-            result = finding
-        else:
+        result = finding
+        strategy = _strategy(profile_of(subject, family), position, family)
+        # Shrinking deletes, but moves nothing from one message to another: look for a small one to begin with.
+        usual = self._settings(family)
+        for most_messages, most_images in _SMALL:
+            tries = usual.max_examples * (1 if most_messages == float("inf") else _PATIENCE)
+            if len(conversation.messages) <= most_messages and len(conversation.images) <= most_images:
+                most_messages, most_images = _ANY  # it is as small already
+
+            def is_wanted(
+                candidate: Conversation, messages: float = most_messages, images: float = most_images
+            ) -> bool:
+                return len(candidate.messages) <= messages and len(candidate.images) <= images and shows(candidate)
+
+            try:
+                smallest = find(
+                    strategy,
+                    is_wanted,
+                    settings=settings(usual, phases=[Phase.generate, Phase.shrink], max_examples=tries),
+                    random=Random(self._seed(position, family)),
+                )
+            except (NoSuchExample, FlakyFailure):
+                continue
             result = seen[smallest] or finding
+            break
         self._keep(subject, position, family.name, result)
         return result
 
@@ -296,6 +311,13 @@ class Engine:
         key = self._key(subject, position, family)
         for value in list(self.database.fetch(key)):
             self.database.delete(key, value)
+
+
+_ANY = (float("inf"), float("inf"))
+_SMALL = ((2, 1), (2, 2), _ANY)
+"""Messages and images at most, in the order in which a small conversation is looked for."""
+_PATIENCE = 3
+"""How many times the draws of a pass are spent on a small one: drawing is cheap, and reading a large one is not."""
 
 
 def profile_of(subject: Subject, family: Family) -> strategies.Profile:

@@ -33,7 +33,8 @@ def words(error: BaseException) -> str:
 def nearest(word: str, known: Iterable[str]) -> str:
     """``"; did you mean 'x'?"`` for the closest known spelling, else a list of all of them."""
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word[:200], names, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {close[0]!r}?"
-    return f"; known: {', '.join(names)}" if names else ""
+    listed = [name if name.isprintable() else repr(name)[1:-1] for name in names]
+    return f"; known: {', '.join(listed)}" if names else ""

@@ -14,13 +14,15 @@ from typing import NamedTuple, TypeAlias
 from image_spans import discovery
 from image_spans.contract import Contract
 from image_spans.conversation import Conversation, Image, Message, Part, Text
-from image_spans.grammars import Element, Fixed, Marker, Pair, grammar
+from image_spans.grammars import Element, Fixed, Marker, Pair, grammar, pairs
 from image_spans.slicing import Block, Layout
 
 Token: TypeAlias = tuple[str, int]
 """A structural token: its role and how often it repeats (1, or the length of a placeholder run)."""
 
 PLACEHOLDER = "placeholder"
+pairs_of = pairs
+"""Which roles pair under a contract."""
 
 
 class Piece(NamedTuple):
@@ -204,7 +206,7 @@ class Oracle:
         self.contract = contract
         self._grammar = grammar(contract.images.grammar, contract.folder)
         self._blocks: dict[tuple[int, int, int, int], Sequence[Element]] = {}
-        self.pairs: tuple[Pair, ...] = tuple(self._grammar.pairs(contract))
+        self.pairs: tuple[Pair, ...] = tuple(pairs_of(contract))
         self._interpreted = {
             token: role
             for role, token in contract.markers.items()
@@ -241,7 +243,7 @@ class Oracle:
             before, after = self._template.get(message.role, ("", ""))
             build.text(before, None)
             build.begin(index)
-            for placed in parts:
+            for placed in _trimmed(parts, self.contract.trim):
                 if placed.image is None:
                     assert isinstance(placed.part, Text)
                     self._typed(build, placed.part.text, index)
@@ -299,6 +301,25 @@ class Oracle:
             layout = self.contract.layout(image.width, image.height, count)
             elements = self._blocks[key] = self._grammar.write(layout, self.contract, number)
         return elements
+
+
+def _trimmed(parts: list[_Placed], trim: str) -> list[_Placed]:
+    """The parts of a message as a pipeline that strips blanks by contract writes them."""
+    if trim == "none":
+        return parts
+    texts = [placed.part.text if isinstance(placed.part, Text) else None for placed in parts]
+    if trim == "text":
+        texts = [text if text is None else text.strip() for text in texts]
+    else:
+        for strip, order in ((str.lstrip, range(len(texts))), (str.rstrip, reversed(range(len(texts))))):
+            for at in order:
+                text = texts[at]
+                if text is None:
+                    break
+                texts[at] = strip(text)
+                if texts[at]:
+                    break
+    return [placed if text is None else _Placed(Text(text), None) for placed, text in zip(parts, texts, strict=True)]
 
 
 def _reordered_by(

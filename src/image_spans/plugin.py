@@ -122,7 +122,7 @@ def _hint(config: pytest.Config, option: str) -> str:
     from image_spans.errors import nearest
 
     default = _default_file(config)
-    if default is not None and any(line.strip() == f"{option}:" for line in default.read_text("utf-8").splitlines()):
+    if default is not None and f"{option}:" in map(str.strip, _lines(default)):
         return f"; it is a subject of {DEFAULT}: select it with -k {option}"
     folder = Path(config.invocation_params.dir, option).parent
     files = [path.name for path in folder.glob("*.y*ml")] if folder.is_dir() else []
@@ -131,12 +131,26 @@ def _hint(config: pytest.Config, option: str) -> str:
 
 def _default_file(config: pytest.Config) -> Path | None:
     files = [folder / DEFAULT for folder in (Path(config.invocation_params.dir), config.rootpath)]
-    return next((file.resolve() for file in files if file.is_file()), None)
+    for file in files:
+        if file.exists():
+            return file.resolve()
+        if file.is_symlink():  # it leads nowhere, which is no reason to test nothing: reading it says so
+            return Path(os.path.abspath(file))
+    return None
 
 
 def _has_subjects(path: Path) -> bool:
     """Whether a YAML that somebody typed is ours; others belong to other plugins."""
-    return any(line.startswith("subjects:") for line in path.read_text(errors="replace").splitlines())
+    return any(line.startswith("subjects:") for line in _lines(path))
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of what may be a YAML of subjects; whether it is one that can be read is not asked here."""
+    try:
+        with path.open("rb") as file:
+            return file.read(1_000_000).decode(errors="replace").splitlines()
+    except OSError:
+        return []
 
 
 def _refuse_options_without_file(config: pytest.Config) -> None:

@@ -75,7 +75,7 @@ def _write_tables(reporter: pytest.TerminalReporter, session: Session) -> None:
     subjects = list(dict.fromkeys(subject for subject, _ in outcomes.cells))
     rows = {
         subject: [cell(outcomes.cells.get((subject, group), Counter())) for group in groups]
-        for subject in [spec.name for file in session.files.values() for spec in file.specs]
+        for subject in [session.shown(spec) for file in session.files.values() for spec in file.specs]
         if subject in subjects
     }
     if reporter.hasmarkup:

@@ -105,7 +105,8 @@ class Session:
         self._loaded: dict[config.SubjectSpec, Subject | ConfigError | Unavailable] = {}
         self._engines: dict[Path, Engine] = {}
         self._selected: set[tuple[config.SubjectSpec, str, str]] = set()
-        self._reported: dict[tuple[str, str], str] = {}
+        self._reported: dict[tuple[Path, str, str], str] = {}
+        """File, subject and fingerprint to where the finding was told in full."""
         self._statistics_shown: set[tuple[str, str, str]] = set()
         self._refuse_checks_that_apply_nowhere(pytest_config.getoption("spans_checks"))
 
@@ -192,7 +193,7 @@ class Session:
         if one.family == "once":
             found = engine.precheck(subject, check)
             if found is not None:
-                self._fail(found, position, nodeid, ())
+                self._fail(spec, found, position, nodeid, ())
             return
         failed = engine.failed_prechecks(subject)
         if failed:
@@ -210,9 +211,9 @@ class Session:
         tally = done.tallies[check]
         if tally.findings:
             first, *others = tally.findings.values()
-            if (first.subject, first.fingerprint) not in self._reported:
+            if (spec.path, first.subject, first.fingerprint) not in self._reported:
                 first = engine.shrink(subject, position, first)
-            self._fail(first, position, nodeid, others)
+            self._fail(spec, first, position, nodeid, others)
         if not any(tally.findings for tally in done.tallies.values()):
             engine.forget_repaired(subject, position, one.family)
         for blocker in tally.blocked_by:
@@ -244,7 +245,7 @@ class Session:
             verdict = engine.verdict(case, blocker)
             if isinstance(verdict, Finding):
                 found = engine.shrink(subject, position, diagnosed(case, verdict))
-                self._fail(found, position, nodeid, (), note=f"\n\n(blocked by {blocker}, {why})")
+                self._fail(spec, found, position, nodeid, (), note=f"\n\n(blocked by {blocker}, {why})")
         pytest.fail(f"{spec.name} breaks {blocker}\n(blocked by {blocker}, {why})", pytrace=False)
 
     def _blocked(self, spec: config.SubjectSpec, blocker: str, message: str, position: str = "") -> None:
@@ -254,9 +255,17 @@ class Session:
             pytest.skip(f"blocked by {blocker} of {spec.name}")
         pytest.fail(f"{message}\n(blocked by {blocker}, which this run does not select)", pytrace=False)
 
-    def _fail(self, finding: Finding, position: str, nodeid: str, others: Sequence[Finding], note: str = "") -> None:
+    def _fail(
+        self,
+        spec: config.SubjectSpec,
+        finding: Finding,
+        position: str,
+        nodeid: str,
+        others: Sequence[Finding],
+        note: str = "",
+    ) -> None:
         __tracebackhide__ = True
-        key = (finding.subject, finding.fingerprint)
+        key = (spec.path, finding.subject, finding.fingerprint)
         if key in self._reported:
             told = f"{finding.headline}\n  {finding.cause.sentence}; see {self._reported[key]}"
             pytest.fail(told + note, pytrace=False)
@@ -267,14 +276,16 @@ class Session:
 
     def _reproduce(self, finding: Finding, nodeid: str) -> tuple[str, ...]:
         file, colons, rest = nodeid.partition("::")
-        nodeid = _relative(self._config.rootpath / file, self._config.invocation_params.dir) + colons + rest
+        file = _relative(self._config.rootpath / file, self._config.invocation_params.dir)
+        nodeid = file + colons + rest
         if finding.conversation is None:
             return (f"pytest {_quoted(nodeid)}",)
         code = ascii(finding.conversation)  # a terminal without Unicode would spoil it, invisible characters too
+        where = "" if file == config.DEFAULT_FILE else f", {file!a}"
         return (
             f"pytest {_quoted(nodeid)} --spans-conversation {_quoted(code)}",
             "python: from image_spans import *",
-            f"        load_subject({finding.subject!r}).encode({code})",
+            f"        load_subject({finding.subject!r}{where}).encode({code})",
         )
 
     def _load(self, spec: config.SubjectSpec, check: str) -> Subject:
@@ -335,7 +346,7 @@ class Session:
         status = "blocked" if "blocked by" in reason else report.outcome
         one = checks.checks().get(trial.check)
         record: dict[str, Any] = {
-            "subject": trial.subject.name,
+            "subject": self.shown(trial.subject),
             "group": one.group if one else "contract",
             "status": status,
         }
@@ -350,6 +361,12 @@ class Session:
             record["statistics"] = self._statistics(trial, one.family)
         report.image_spans = record  # type: ignore[attr-defined]
 
+    def shown(self, spec: config.SubjectSpec) -> str:
+        """A subject's name, with its file where another file of this run has a subject of that name."""
+        if sum(any(other.name == spec.name for other in file.specs) for file in self.files.values()) < 2:
+            return spec.name
+        return f"{spec.name} ({_relative(spec.path, self._config.rootpath)})"
+
     def _shared_file(self, spec: config.SubjectSpec) -> str | None:
         """The name of the file that a subject loads, if other subjects of its YAML load it too."""
         source = spec.tokenizer.source
@@ -358,8 +375,8 @@ class Session:
 
     def _statistics(self, trial: Trial, family: str) -> list[str]:
         """Once per pass: what its conversations were like."""
-        key = (trial.subject.name, trial.position, family)
-        done = self._engine(trial.subject.path).passes.get(key)
+        key = (self.shown(trial.subject), trial.position, family)
+        done = self._engine(trial.subject.path).passes.get((trial.subject.name, *key[1:]))
         if done is None or key in self._statistics_shown:
             return []
         self._statistics_shown.add(key)
@@ -409,14 +426,14 @@ class Session:
         present = {name for name, _ in self.outcomes.cells}
         lines = []
         for path, file in self.files.items():
-            names = [spec.name for spec in file.specs]
-            if not present & set(names):
+            names = {self.shown(spec): spec.name for spec in file.specs}
+            if not present & names.keys():
                 lines.append(f"NOTHING TESTED of {_relative(path, self._config.rootpath)}: {self._why_nothing(path)}")
                 continue
-            for name in names:
-                if name in present and name not in judged:
-                    why = file.missing.get(name) or self.unavailable.get(name, "all of its tests were skipped")
-                    lines.append(f"NOT TESTED: {name}: {why}")
+            for shown, name in names.items():
+                if shown in present and shown not in judged:
+                    why = file.missing.get(name) or self.unavailable.get(shown, "all of its tests were skipped")
+                    lines.append(f"NOT TESTED: {shown}: {why}")
         return lines
 
     def _why_nothing(self, path: Path) -> str:

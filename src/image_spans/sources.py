@@ -40,6 +40,7 @@ from image_spans.contract import Model, Options
 from image_spans.errors import ConfigError, Unavailable, nearest
 
 _SHA256 = r"^[0-9a-f]{64}$"
+_LARGEST_VOCABULARY = 1_000_000
 _LISTING = ".image-spans.json"  # what was fetched, so that a file that got lost is noticed
 
 
@@ -91,7 +92,7 @@ class PathSource(_Source):
 
     def locate(self, folder: Path) -> Path:
         found = folder / self.path
-        if not found.exists():
+        if not _is_there(found, Path.exists):
             raise ConfigError(f"there is no {self.path!r} in {folder}")
         return found
 
@@ -132,7 +133,7 @@ class PackageSource(_Source):
         if reason is not None:
             raise Unavailable(reason)
         found = Path(str(importlib.metadata.distribution(self.package).locate_file(name)))
-        if not found.exists():
+        if not _is_there(found, Path.exists):
             shipped = [str(file) for file in importlib.metadata.files(self.package) or () if file.name == found.name]
             raise ConfigError(f"{self._version()} has no file {name!r}{nearest(name, shipped) if shipped else ''}")
         return found
@@ -170,7 +171,7 @@ class WheelSource(_Source):
         return self.file
 
     def missing(self, folder: Path) -> str | None:
-        if all((self._home / name).is_file() for name in self._names):
+        if all(_is_there(self._home / name, Path.is_file) for name in self._names):
             return None
         return f"the wheel {self.wheel} is not in the cache (python -m image_spans fetch)"
 
@@ -243,6 +244,9 @@ class TrainedSource(_Source):
         for option in self.options:
             if option not in known:
                 raise ConfigError(f"the recipe {self.trained} has no option {option!r}{nearest(option, known)}")
+        vocab = self.options.get("vocab")
+        if type(vocab) is int and not 1 <= vocab <= _LARGEST_VOCABULARY:  # a library that runs out of memory aborts
+            raise ConfigError(f"training {self.trained}: vocab is {vocab}; expected 1 to {_LARGEST_VOCABULARY}")
         try:
             # Strict: a token where a list of tokens is meant would be taken for a list of its characters.
             return validate_call(config=ConfigDict(strict=True))(recipe)(**self.options)
@@ -251,7 +255,7 @@ class TrainedSource(_Source):
             where = ".".join(map(str, first["loc"]))
             text = f"training {self.trained} with {self.options} failed: {where}: {first['msg']}"
             raise ConfigError(text) from error
-        except (TypeError, ValueError, RuntimeError, OSError) as error:
+        except Exception as error:  # whatever a library does with a number that it cannot take
             raise ConfigError(f"training {self.trained} with {self.options} failed: {error}") from error
 
 
@@ -312,7 +316,7 @@ class HubSource(_Source):
 
     def missing(self, folder: Path) -> str | None:
         names = self._kept()
-        if names is not None and all((self._home / name).is_file() for name in names):
+        if names is not None and all(_is_there(self._home / name, Path.is_file) for name in names):
             return None
         return f"the files of {self._version} are not in the cache (python -m image_spans fetch)"
 
@@ -470,6 +474,14 @@ def _refuse_way_out(name: str, whole: str) -> None:
     path = PureWindowsPath(name)  # it knows both slashes
     if path.anchor or ".." in path.parts:
         raise PydanticCustomError("file", "{value} leads out of the {whole}", {"value": repr(name), "whole": whole})
+
+
+def _is_there(path: Path, there: Callable[[Path], bool]) -> bool:
+    """Whether there is such a file; not where no file can have that name: it is too long, or holds U+0000."""
+    try:
+        return there(path)
+    except (OSError, ValueError):
+        return False
 
 
 def _sha256_of(path: Path) -> str:

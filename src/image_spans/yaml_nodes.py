@@ -24,6 +24,8 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 LARGEST_FILE = 1_000_000  # bytes; a file of subjects has a few thousand
 MOST_VALUES = 20_000  # aliases counted as often as they are used
 DEEPEST = 50
+_LONGEST_TEXT = 350  # characters of a message
+_LONGEST_WORD = 200
 _LONGEST_NUMBER = 40  # characters; longer ones are hashes or identifiers that lack quotes
 
 
@@ -78,8 +80,19 @@ class Document:
 
 def message(label: str, text: str, line: int | None = None, path: KeyPath = ()) -> str:
     """``label:line: path: text``, on one line whatever ``text`` quotes."""
-    place = [label if line is None else f"{label}:{line}", *([dotted(path)] if path else []), text]
+    place = [label if line is None else f"{label}:{line}", *([dotted(path)] if path else []), _brief(text)]
     return " ".join(": ".join(place).split())
+
+
+def _brief(text: str) -> str:
+    """A text of which nothing is longer than a line has room for, and which any terminal can show.
+
+    It may quote what somebody wrote, or the words of a library: a name of a thousand letters, a whole vocabulary.
+    """
+    text = re.sub(rf"\S{{{_LONGEST_WORD + 1},}}", lambda match: f"{match[0][:57]}...", text)
+    if len(text) > _LONGEST_TEXT:
+        text = f"{text[: _LONGEST_TEXT - 100]} ... {text[-90:]}"
+    return "".join(c if c.isprintable() or c.isspace() else repr(c)[1:-1] for c in text)
 
 
 def refuse(label: str, text: str, line: int | None = None, path: KeyPath = ()) -> NoReturn:
@@ -94,7 +107,7 @@ def dotted(path: KeyPath) -> str:
         if isinstance(key, int):
             shown += f"[{key}]"
         else:
-            name = key if key.isprintable() and key and " " not in key else repr(key)
+            name = _short(key if key.isprintable() and key and " " not in key else repr(key))
             shown += f".{name}" if shown else name
     return shown
 
@@ -218,6 +231,9 @@ class _Reader:
                     self._problem(path, line, "expected text as a key, found a list, a mapping or a tag")
                 continue
             key = key_node.value
+            if _SURROGATE.search(key):
+                self._problem(path, line, f"the key {_short(repr(key))} holds half of a character")
+                continue
             if key in firsts:
                 where = f"it is already in line {firsts[key]}"
                 self._problem(path, line, f"duplicate key {_short(repr(key))}; {where}")
@@ -240,11 +256,16 @@ class _Reader:
 
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
         if node.tag in _TEXTS:
+            if (lone := _SURROGATE.search(node.value)) is not None:
+                text = f"U+{ord(lone[0]):04X} is half of a character; write the character itself, or \\U0001F600 for it"
+                self._bad(path, node.start_mark.line + 1, text)
+                return None
             return node.value
         try:
             if len(node.value) > _LONGEST_NUMBER:
                 raise OverflowError
-            return self._constructor.construct_object(node)
+            # Not construct_object: after an error it takes the same node, met again as an alias, for a loop.
+            return self._constructor.yaml_constructors[node.tag](self._constructor, node)
         except (ValueError, LookupError, ArithmeticError):
             shown = f"{_short(node.value)} is not a {_SCALARS[node.tag]} that can be read"
             self._bad(path, node.start_mark.line + 1, f"{shown}; put it in quotes if it is text")
@@ -259,6 +280,7 @@ class _Reader:
 
 
 _TAG = "tag:yaml.org,2002:"
+_SURROGATE = re.compile("[\ud800-\udfff]")  # an escape may spell one; no library takes it as text
 # A date is text here, and so is "=", which YAML 1.1 gives a type of its own.
 _TEXTS = frozenset({f"{_TAG}str", f"{_TAG}timestamp", f"{_TAG}value"})
 _SCALARS = {

@@ -59,6 +59,8 @@ class Mutant:
     pipeline: str
     bos: bool
     returns: tuple[str, ...]
+    abilities: frozenset[str]
+    predict: Callable[[int, int], int] | None
 
     @property
     def name(self) -> str:
@@ -74,11 +76,14 @@ def mutant(
     pipeline: str = "flat_slices",
     bos: bool = False,
     returns: tuple[str, ...] = ("image_bounds",),
+    accepts: tuple[str, ...] = (),
+    predict: Callable[[int, int], int] | None = None,
     **changes: Any,
 ) -> Callable[[Any], Any]:
     def register(function: Any) -> Any:
         promise = contract(**{"bos": "exactly_once" if bos else "none", **changes})
-        MUTANTS.append(Mutant(function, frozenset(kills), cause, promise, pipeline, bos, returns))
+        abilities = frozenset((*accepts, *(["predict"] if predict else ())))
+        MUTANTS.append(Mutant(function, frozenset(kills), cause, promise, pipeline, bos, returns, abilities, predict))
         return function
 
     return register
@@ -530,7 +535,7 @@ def cached_answer_is_cut(tokenizer, conversation, right):
 def sizes_taken_from_the_first_image(tokenizer, conversation, right):
     """F9, MGM#126: one size for all images of a sample; prompt and features agree and are both wrong."""
     ids, features, number = [], [], 0
-    first = conversation.images[0] if conversation.images else None
+    first = next((image for message in conversation.messages for image in message.images), None)
     for message in conversation.messages:
         for part in message.parts:
             if isinstance(part, Text):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import declared_mutants  # noqa: F401  # adds to MUTANTS
 import pytest
 
 from image_spans import checks, strategies
@@ -25,7 +26,17 @@ def subject_of(mutant: Mutant, tokenizer: ToyTokenizer, *, broken: bool) -> Subj
 
     returns = frozenset(mutant.returns if broken else ("image_bounds", "labels"))
     name = mutant.name if broken else f"right for {mutant.name}"
-    return Subject(name, tokenizer, facts(tokenizer), mutant.contract, run, returns)
+    abilities = mutant.abilities if broken else mutant.abilities - {"predict"}
+    return Subject(
+        name,
+        tokenizer,
+        facts(tokenizer),
+        mutant.contract,
+        run,
+        returns,
+        abilities=abilities,
+        predict=mutant.predict if broken else None,
+    )
 
 
 def findings_on(subject: Subject, engine: Engine) -> dict[str, set[str]]:

@@ -61,6 +61,48 @@ def test_a_misspelt_name_in_an_option_is_refused(consumer, run, arguments, said)
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            YAML.replace("mine", "m\xefne").encode("latin-1"),
+            ":3: is not UTF-8 (byte 0xef); save it as",
+        ),
+        (YAML.encode("utf-16"), ":1: is not UTF-8 (byte 0xff); save it as UTF-8"),
+        (b"\0" * 10_000_000, ": is larger than 1 MB; expected a file that describes subjects"),
+        (b"", ": is empty; expected the keys version and subjects"),
+        (None, ": is a folder; expected a YAML file"),
+        ("nowhere.yaml", ": there is no such file"),
+        (FILE, ": cannot be read: Too many levels of symbolic links"),
+    ],
+    ids=["latin-1", "UTF-16", "10 MB of nonsense", "empty", "folder", "link to nowhere", "link to itself"],
+)
+def test_a_file_that_cannot_be_read_is_refused(consumer, own_tests, refused, content, said):
+    file = consumer().path / FILE
+    own_tests(OWN)
+    file.unlink()
+    if content is None:
+        file.mkdir()
+    elif isinstance(content, str):
+        file.symlink_to(content)
+    else:
+        file.write_bytes(content)
+    assert refused().startswith(f"ERROR: {FILE}{said}")
+    if isinstance(content, bytes):
+        assert refused(f"--spans-subjects={FILE}").startswith(f"ERROR: {FILE}{said}")
+        assert "there is no file mine" in refused("--spans-subjects=mine")
+
+
+def test_a_grammar_that_cannot_be_found_is_one_failed_test(consumer, run):
+    consumer(
+        yaml=YAML.replace("      slices:", "      # slices:").replace("slots: 4}", "slots: 4, grammar: 'no:where'}")
+    )
+    result = run("-k", "test_subject or start")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "errors" not in result.parseoutcomes()
+    result.stdout.fnmatch_lines([f"{FILE}:3: subjects.mine: 'no:where': there is no module 'no' in *"])
+
+
 def test_a_subject_that_k_misspells_selects_nothing(consumer, run):
     consumer()
     result = run("-k", "mien")

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -216,7 +217,9 @@ def refusal(text: str | bytes) -> str:
         read(path)
     line = str(caught.value)
     assert len(line.splitlines()) == 1, line
-    assert not re.search(r"pydantic|_type|https?:|Input should", line), line
+    assert not re.search(r"pydantic|_type|https?:(?!//huggingface)|Input should", line), line
+    assert line.isprintable(), line
+    assert len(line) <= 450, line
     return line
 
 
@@ -258,8 +261,9 @@ BAD_FILES = {
         f"{FILE}:11: {IMAGES}: unknown key 'opne'; did you mean 'open'?",
     ),
     "unknown key like no other": (
-        changed("returns: [image_bounds]", "accepts: [max_length]"),
-        f"{FILE}:7: {TOY}.pipeline: unknown key 'accepts'; known: encode, markers, options, paths, refusals, returns",
+        changed("returns: [image_bounds]", "zzz: [max_length]"),
+        f"{FILE}:7: {TOY}.pipeline: unknown key 'zzz'; known: accepts, batch, continue, encode, markers, options, "
+        "paths, predict, refusals, returns",
     ),
     "missing keys": (
         changed("      bos: none\n", ""),
@@ -711,11 +715,121 @@ BAD_FILES |= {
     ),
 }
 
+BAD_FILES |= {
+    "unknown key of the template": (
+        changed("literals: plain", "template:\n        begin: [a, b]\n        usr: [a, b]"),
+        f"{FILE}:17: {TOY}.contract.template: there is no role 'usr' in input.roles; did you mean 'user'?",
+    ),
+    "role of the template that is not one of roles": (
+        changed("literals: plain", "input: {roles: [user]}\n      template: {tool: [a, b]}"),
+        f"{FILE}:16: {TOY}.contract.template: there is no role 'tool' in input.roles; known: begin, end, user",
+    ),
+    "role without a name": (
+        changed("literals: plain", "input: {roles: [user, '']}"),
+        f"{FILE}:15: {TOY}.contract.input.roles: expected the name of a role, found ''",
+    ),
+    "role that is blank": (
+        changed("literals: plain", "input: {roles: [user, ' ']}"),
+        f"{FILE}:15: {TOY}.contract.input.roles: expected the name of a role, found ' '",
+    ),
+    "role named twice": (
+        changed("literals: plain", "input: {roles: [user, user]}"),
+        f"{FILE}:15: {TOY}.contract.input.roles: the role 'user' is named twice",
+    ),
+    "role of images named twice": (
+        changed("literals: plain", "input: {images_in: [user, user]}"),
+        f"{FILE}:15: {TOY}.contract.input.images_in: the role 'user' is named twice",
+    ),
+    "name that is too long to quote": (
+        changed("slots: 4", f"slots: {'x' * 10_000}"),
+        f"{FILE}:14: {IMAGES}.slots: unknown slice rule '{'x' * 56}... known: fixed, internvl, llama4, minicpm, "
+        "pixtral (or module:function)",
+    ),
+    "text that is too long to quote": (
+        changed("literals: plain", f"input: {{images: {'a b ' * 5_000}}}"),
+        f"{FILE}:15: {TOY}.contract.input.images: {repr('a b ' * 5_000)[:250]} ... "
+        f"{(repr(('a b ' * 5_000).strip()) + ' is not a range such as 0..4')[-90:]}",
+    ),
+    "key that is too long to quote": (
+        changed("literals: plain", f"literals: {{per: {{{'x' * 1000}: 5}}}}"),
+        f"{FILE}:15: {TOY}.contract.literals.per.{'x' * 57}...: expected one of plain, reject, interpret, "
+        "found the number 5",
+    ),
+    "names that no terminal shows": (
+        changed("literals: plain", 'input: {roles: ["\\0", "\\u202E"]}'),
+        f"{FILE}:15: {TOY}.contract.input: images_in names the role 'user', which is not one of roles; "
+        "known: \\x00, \\u202e",
+    ),
+    "half of a character": (
+        changed("open: <image>", 'open: "a\\uD83D\\uDE00"'),
+        f"{FILE}:11: {IMAGES}.open: U+D83D is half of a character; write the character itself, or \\U0001F600 for it",
+    ),
+    "key with half of a character": (
+        changed("slots: 4", 'slots: 4\n        "\\uD83D": x'),
+        f"{FILE}:15: {IMAGES}: the key '\\ud83d' holds half of a character",
+    ),
+    "number that is none, and its aliases": (
+        changed("slots: 4", "slots: &many !!int many\n        options: {a: *many, b: *many}"),
+        f"{FILE}:14: {IMAGES}.slots: many is not a whole number that can be read; put it in quotes if it is text "
+        "(and 2 more)",
+    ),
+    "file without a name": (
+        changed('{factory: "toy_tokenizer:load"}', "{backend: tokenizers, source: {path: x.json}, added_tokens: ''}"),
+        f"{FILE}:4: {TOY}.tokenizer.added_tokens: expected text, found an empty one",
+    ),
+    "branch for a commit": (
+        changed('{factory: "toy_tokenizer:load"}', "{backend: tokenizers, source: {hf: a/b, revision: main}}"),
+        f"{FILE}:4: {TOY}.tokenizer.source.revision: expected a full commit (40 hex digits), found 'main'; a branch or "
+        "a tag moves; find the commit with git ls-remote https://huggingface.co/a/b or at "
+        "https://huggingface.co/a/b/commits/main",
+    ),
+    "no commit": (
+        changed('{factory: "toy_tokenizer:load"}', "{backend: tokenizers, source: {hf: a/b}}"),
+        f"{FILE}:4: {TOY}.tokenizer.source.hf: expected a full commit (40 hex digits), found nothing; a branch "
+        "or a tag moves; find the commit with git ls-remote https://huggingface.co/a/b or at "
+        "https://huggingface.co/a/b/commits/main",
+    ),
+    "role that is a key of the template": (
+        changed("literals: plain", "input: {roles: [user, begin]}"),
+        f"{FILE}:15: {TOY}.contract.input.roles: 'begin' cannot name a role: in template it stands for no message",
+    ),
+}
+
 
 @pytest.mark.parametrize("case", BAD_FILES)
 def test_what_is_wrong_is_said_in_one_line(case: str) -> None:
     text, expected = BAD_FILES[case]
     assert refusal(text) == expected
+
+
+def test_a_huge_file_is_refused_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """10 MB of nonsense; that of them, which no machine could hold, is a hole in the file."""
+    path = write(b"{[*&!" * 2_000_000)
+    for size in (path.stat().st_size, 1 << 40):
+        with path.open("r+b") as file:
+            file.truncate(size)
+        begin = time.perf_counter()
+        with pytest.raises(ConfigError) as caught:
+            read(path)
+        assert time.perf_counter() - begin < 1
+        assert str(caught.value) == f"{FILE}: is larger than 1 MB; expected a file that describes subjects"
+
+
+def test_a_bomb_of_aliases_is_refused_at_once() -> None:
+    """Written out, its last list would have 10 ** 12 entries."""
+    lists = [f"a{number}: &a{number} [{', '.join([f'*a{number - 1}'] * 10)}]" for number in range(1, 13)]
+    begin = time.perf_counter()
+    line = refusal("\n".join(["a0: &a0 [x]", *lists]))
+    assert time.perf_counter() - begin < 5
+    assert line.endswith(": holds more than 20000 values, its aliases written out")
+
+
+def test_a_bomb_of_merged_mappings_is_refused_at_once() -> None:
+    lists = [f"a{number}: &a{number} {{<<: [{', '.join([f'*a{number - 1}'] * 10)}]}}" for number in range(1, 13)]
+    begin = time.perf_counter()
+    line = refusal("\n".join(["a0: &a0 {x: y}", *lists]))
+    assert time.perf_counter() - begin < 5
+    assert line.endswith(": holds more than 20000 values, its aliases written out")
 
 
 def test_no_such_file() -> None:
@@ -1028,6 +1142,33 @@ def own(function: str, more: str = "") -> str:
     return changed("slots: 4", f"slots: internvl\n        grammar: toy_grammar:{function}\n        {more}")
 
 
+TRAINED = "{backend: tiktoken, source: {trained: tiktoken, options: {vocab: 300}}"
+BAD_LOADS |= {
+    "number that a library cannot take": (
+        changed('{factory: "toy_tokenizer:load"}', TRAINED.replace("300", "-5") + "}"),
+        "training tiktoken: vocab is -5; expected 1 to 1000000",
+    ),
+    "vocabulary that no memory holds": (
+        changed('{factory: "toy_tokenizer:load"}', TRAINED.replace("300", "1000000000000") + "}"),
+        "training tiktoken: vocab is 1000000000000; expected 1 to 1000000",
+    ),
+    "rule that would count for ever": (
+        changed(
+            "literals: plain",
+            "slices: {grammar: same_span, rule: llama4, options: {max_patches: 9223372036854775808}}",
+        ),
+        "the rule llama4 raised ValueError for an image of 1000x700: max_patches is 9223372036854775808; "
+        "expected 1 to 1000",
+    ),
+    "id that a library cannot take": (
+        changed('{factory: "toy_tokenizer:load"}', TRAINED + ", add_special_tokens: {<a>: 9223372036854775808}}"),
+        "loading it with tiktoken raised OverflowError: Python int too large to convert to C long",
+    ),
+    "file name that no file can have": (
+        changed('{factory: "toy_tokenizer:load"}', f"{{backend: tokenizers, source: {{path: {'x' * 10_000}}}}}"),
+        f"there is no '{'x' * 56}... in {{folder}}",
+    ),
+}
 GRAMMAR = "the grammar toy_grammar"
 BAD_LOADS |= {
     "module of a grammar": (

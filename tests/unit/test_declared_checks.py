@@ -75,7 +75,7 @@ def test_the_end_token_may_be_declared_to_be_left_out():
     found = verdict("labels.cover_answers", chat(learn(*ANSWER)), labels=excluded)
     assert (found.cause.name, found.message) == (
         "labels-reach-on",
-        'of message 1 "yes</s>" is labelled, expected "yes</s>\\n"',
+        'of message 1 "yes</s>" is labelled, expected "yes"',
     )
 
 
@@ -92,7 +92,7 @@ def shifted(kind, piece):
     [
         (learn(), "all-ignored", "nothing is labelled, but message 1 is an answer"),
         (learn("assistant"), "labels-end-early", 'of message 1 "yes" is labelled, expected "yes</s>\\n"'),
-        (first_letter_late, "labels-begin-late", 'of message 1 "es</s>" is labelled, expected "yes</s>\\n"'),
+        (first_letter_late, "labels-begin-late", 'of message 1 "es</s>" is labelled, expected "yes</s>"'),
         (learn(*ANSWER, "user"), "question-labelled", '"q" is labelled, which is no answer'),
         (learn(*ANSWER, "image"), "structure-labelled", "an image token is labelled, at 2"),
         (lambda kind, piece: [7] * len(piece), "label-is-another-id", "the label at 0 is 7, but the id *"),
@@ -132,7 +132,7 @@ def test_one_answer_of_two():
     labels = [-100 if at > last - 3 else label for at, label in enumerate(right["labels"])]
     found = verdict("labels.cover_answers", {**right, "labels": labels}, turns)
     assert found.cause.name == "answer-unlabelled"
-    assert found.message == 'the answer "no</s>\\n" of message 3 is not labelled'
+    assert found.message == 'the answer "no</s>" of message 3 is not labelled'
 
 
 def test_bos_is_not_learned():
@@ -244,8 +244,8 @@ def test_a_predictor_that_agrees_and_one_that_does_not():
 # ---------------------------------------------------------------- wrong numbers of images
 
 
-def loud(pipeline):
-    case = Bench(subject(pipeline)).case(TWO)
+def loud(pipeline, *abilities):
+    case = Bench(replace(subject(pipeline), abilities=frozenset(abilities))).case(TWO)
     found = checks.judge(case, "failures.loud")
     return diagnosed(case, found) if isinstance(found, Finding) else found
 
@@ -272,6 +272,14 @@ def test_a_refusal_that_says_so():
 
 def test_a_pipeline_that_never_looks_at_the_images_is_not_judged():
     assert loud(lambda tokenizer, conversation: right_ids(conversation)) is checks.NOT_JUDGED
+    assert loud(lambda tokenizer, conversation: right_ids(conversation), "images").cause.name == "mismatch-ignored"
+
+
+def test_what_declares_neither_is_not_judged():
+    inapplicable = checks.checks()["failures.loud"].inapplicable
+    assert inapplicable(subject().contract, frozenset({"labels"})) is not None
+    assert inapplicable(subject().contract, frozenset({"images"})) is None
+    assert inapplicable(subject().contract, frozenset({"features"})) is None
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import json
 import os
 import sys
 
@@ -81,6 +82,61 @@ def test_without_a_folder_the_path_is_asked():
         discovery.resolve("no_such_module:f")
     with pytest.raises(ConfigError, match=r"there is no module 'os\.no_such_part'"):
         discovery.resolve("os.no_such_part:f")
+
+
+@pytest.fixture
+def two_folders(tmp_path, monkeypatch):
+    """Two folders that have modules and packages of the same names; what they leave behind is taken away."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = set(sys.modules)
+    for name in ("one", "two"):
+        package = tmp_path / name / "package_of_this_test"
+        package.mkdir(parents=True)
+        (tmp_path / name / "module_of_this_test.py").write_text(f"def where(): return {name!r}")
+        (package / "__init__.py").write_text("")
+        (package / "inner.py").write_text(f"def where(): return {name!r}")
+        (package / "relative.py").write_text("from .inner import where")
+        (tmp_path / name / "bare_of_this_test").mkdir()
+        (tmp_path / name / "bare_of_this_test" / "inner.py").write_text(f"def where(): return {name!r}")
+    yield tmp_path / "one", tmp_path / "two"
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "module_of_this_test",
+        "package_of_this_test.inner",
+        "package_of_this_test.relative",
+        "bare_of_this_test.inner",
+    ],
+)
+def test_each_folder_has_its_own_module_of_one_name(two_folders, module):
+    one, two = two_folders
+    for _ in range(2):
+        assert discovery.resolve(f"{module}:where", one)() == "one"
+        assert discovery.resolve(f"{module}:where", two)() == "two"
+    assert sys.modules[module].where() == "one"  # who came first keeps the name
+    assert discovery.resolve(f"{module}:where", two) is discovery.resolve(f"{module}:where", two)
+
+
+def test_a_module_of_a_folder_goes_before_one_of_the_standard_library(two_folders):
+    (two_folders[0] / "json.py").write_text("def loads(): return 'mine'")
+    assert discovery.resolve("json:loads", two_folders[0])() == "mine"
+    assert discovery.resolve("json:loads", two_folders[1]) is json.loads
+
+
+def test_what_does_not_resolve_in_the_second_folder(two_folders):
+    one, two = two_folders
+    assert discovery.resolve("package_of_this_test.inner:where", one)() == "one"
+    with pytest.raises(ConfigError, match=r"there is no module 'package_of_this_test\.no_such_part' in .*two or on"):
+        discovery.resolve("package_of_this_test.no_such_part:f", two)
+    discovery.resolve("module_of_this_test:where", one)
+    (two / "module_of_this_test.py").write_text("raise RuntimeError('at import')")
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="'module_of_this_test:where': importing it raised RuntimeError: at imp"):
+            discovery.resolve("module_of_this_test:where", two)
 
 
 def test_load_names_the_form_for_ones_own():

@@ -305,9 +305,9 @@ def test_no_messages_in_any_order():
 
 
 def test_template_begin_and_end():
-    template = {"begin": ["<", ""], "end": [">", ""], "user": ["U:", ";"]}
+    template = {"begin": ["<", "|"], "end": ["|", ">"], "user": ["U:", ";"]}
     expected = Oracle(contract(template=template)).expected(user(Text("a")))
-    assert texts(expected) == ["<U:a;>"]
+    assert texts(expected) == ["<|U:a;|>"]
     assert [piece.message for piece in expected.gaps[0] if piece.text] == [None, None, 0, None, None]
 
 

@@ -58,6 +58,7 @@ CASES = [
     ("flat_slices", user(), {}, ""),
     ("flat_slices", Conversation([]), {"template": CHAT}, "!?"),
     ("flat_slices", user(Text("a"), SMALL), {"template": CHAT}, "!U:a[....];?"),
+    ("flat_slices", user(SMALL), {"template": {"begin": ["!", "-"], "end": ["?", "/"]}}, "!-[....]?/"),
     ("nested_slices", user(Text("a"), LARGE), {"slices": NESTED}, "a[....]{[....]\n[....]}"),
     ("nested_slices", user(SMALL, Text("a")), {"slices": NESTED}, "[....]a"),
     (

@@ -333,6 +333,93 @@ def test_a_class_reads_a_file_under_any_name(cls, file, tmp_path):
     assert tokenizer.decode(tokenizer.encode_text("hello")).strip() == "hello"
 
 
+@pytest.mark.parametrize("cls", ["PreTrainedTokenizerFast", "LlamaTokenizer", None])
+@pytest.mark.parametrize("file", ["tokenizer.json", "."])
+def test_a_name_adds_no_token_to_a_file(cls, file, tmp_path):
+    native = byte_bpe.train(bos="<s>", special_tokens=MARKERS)
+    native.save_pretrained(tmp_path)
+    given = {"backend": "transformers", "class": cls, "source": {"path": file}}
+    for name in ("bos", "eos", "unk", "pad"):
+        said = f"^special_tokens: {name} is '<no>', which is not in the vocabulary$"
+        with pytest.raises(ConfigError, match=said):
+            load(spec(**given, special_tokens={name: "<no>"}, options={"add_bos_token": True}), tmp_path)
+    for token, more in (("<image>", []), ("<mine>", ["<mine>"])):
+        tokenizer = load(spec(**given, special_tokens={"pad": token}, add_special_tokens=more), tmp_path)
+        assert tokenizer.named_ids()["pad"] == tokenizer.token_to_id(token)
+
+
+def test_a_name_adds_no_token_to_a_model_of_sentencepiece(tmp_path):
+    (tmp_path / "x.model").write_bytes(sentencepiece.train().serialized_model_proto())
+    given = {"backend": "transformers", "class": "LlamaTokenizer", "source": {"path": "x.model"}}
+    with pytest.raises(ConfigError, match=r"^special_tokens: pad is '<no>', which is not in the vocabulary$"):
+        load(spec(**given, special_tokens={"bos": "<s>", "pad": "<no>"}), tmp_path)
+    assert load(spec(**given, special_tokens={"pad": "</s>"}), tmp_path).named_ids()["pad"] == 2
+
+
+def test_a_name_adds_no_token_to_a_completed_json(tmp_path):
+    byte_bpe.train().backend_tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "added.json").write_text('{"added_tokens": [{"id": 600, "content": "<image>", "special": true}]}')
+    given = {"backend": "transformers", "source": {"path": "tokenizer.json"}, "added_tokens": "added.json"}
+    with pytest.raises(ConfigError, match=r"^special_tokens: pad is '<no>', which is not in the vocabulary$"):
+        load(spec(**given, special_tokens={"eos": "<image>", "pad": "<no>"}), tmp_path)
+
+
+@pytest.fixture
+def with_code(tmp_path):
+    """A folder whose tokenizer is a class of its own, which says so when it is imported."""
+    (tmp_path / "folder").mkdir()
+    byte_bpe.train(special_tokens=MARKERS).save_pretrained(tmp_path / "folder")
+    (tmp_path / "folder" / "tokenization_own.py").write_text(
+        "from pathlib import Path\n"
+        "from transformers import PreTrainedTokenizerFast\n"
+        f"Path({str(tmp_path / 'imported')!r}).touch()\n"
+        "class OwnTokenizerFast(PreTrainedTokenizerFast):\n"
+        "    pass\n"
+    )
+    config = json.loads((tmp_path / "folder" / "tokenizer_config.json").read_text())
+    config |= {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": [None, "tokenization_own.OwnTokenizerFast"]}}
+    (tmp_path / "folder" / "tokenizer_config.json").write_text(json.dumps(config))
+    return {"backend": "transformers", "source": {"path": "folder"}}
+
+
+def test_code_of_a_folder_is_not_run_unless_it_is_trusted(with_code, tmp_path, monkeypatch):
+    def ask(*arguments):
+        raise AssertionError("the library asks on the terminal")
+
+    monkeypatch.setattr("builtins.input", ask)
+    for trust in ({}, {"trust_remote_code": False}):
+        with pytest.raises(ConfigError) as error:
+            load(spec(**with_code, **trust), tmp_path)
+        assert str(error.value) == (
+            "folder needs code of its own, which is not run unless it is trusted; if you do, say "
+            "trust_remote_code: true in tokenizer, or name a class that transformers has itself"
+        )
+    with pytest.raises(ConfigError, match=r"^options: trust_remote_code is a key of tokenizer itself, beside options$"):
+        load(spec(**with_code, options={"trust_remote_code": True}), tmp_path)
+    assert not (tmp_path / "imported").exists()
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    tokenizer = load(spec(**with_code, trust_remote_code=True), tmp_path)
+    assert tokenizer.library.endswith(" OwnTokenizerFast")
+    assert (tmp_path / "imported").exists()
+
+
+def test_ranks_that_change_are_read_anew(tmp_path, monkeypatch):
+    """tiktoken, through which transformers reads them, would keep a copy of the file by its path."""
+    monkeypatch.delenv("TIKTOKEN_CACHE_DIR", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "folder").mkdir()
+    given = {"backend": "transformers", "class": "PreTrainedTokenizerFast", "source": {"path": "folder"}}
+    for first in (0, 1):
+        ranks = [bytes([(byte + first) % 256]) for byte in range(256)]
+        lines = [f"{base64.b64encode(token).decode()} {rank}" for rank, token in enumerate(ranks)]
+        (tmp_path / "folder" / "tokenizer.model").write_text("\n".join(lines))
+        assert load(spec(**given), tmp_path).encode_text("a") == [ord("a") - first]
+    assert not list((tmp_path / "temporary").iterdir())
+    assert "TIKTOKEN_CACHE_DIR" not in os.environ
+
+
 def test_added_tokens_of_a_bare_json(tmp_path):
     backend = byte_bpe.train().backend_tokenizer
     backend.save(str(tmp_path / "tokenizer.json"))

@@ -7,32 +7,56 @@ from collections.abc import Iterator
 
 from image_spans.case import Case
 from image_spans.checks import NOT_JUDGED, Verdict, check
+from image_spans.contract import Contract
 from image_spans.conversation import Conversation, Image, Watched
 from image_spans.errors import words
 from image_spans.foreign import MISBEHAVIOUR, TookTooLong
 from image_spans.subject import BadEncoding
 
 
-@check("failures.loud", family="faults", needs=["pipeline.encodes"], positions=("start", "none"))
+def _nothing_to_mismatch(contract: Contract, abilities: frozenset[str]) -> str | None:
+    return None if abilities & {"images", "features"} else "neither accepts: [images] nor features are declared"
+
+
+@check(
+    "failures.loud",
+    family="faults",
+    needs=["pipeline.encodes"],
+    inapplicable=_nothing_to_mismatch,
+    positions=("start", "none"),
+)
 def loud(case: Case) -> Verdict:
     """A wrong number of images is refused, and the error says so; never swallowed, never another sample (I16).
 
-    Only of a pipeline that looks at ``conversation.images``: one that reads the messages alone cannot know.
+    Of a pipeline that declares to accept the list of images, or that delivers features and looks at the list: one that
+    reads the messages alone cannot know.
     """
     if case.error is not None or not case.conversation.messages:
         return NOT_JUDGED
-    watched = Watched(case.conversation)
-    try:
-        case.bench.run(case.subject.encode, case.conversation, given=watched)
-    except Exception:
-        return NOT_JUDGED
-    if not watched.looked:
+    if "images" not in case.subject.abilities and not _looks_at_the_images(case):
         return NOT_JUDGED
     for faulty, wrong in _faults(case.conversation):
         verdict = _judge(case, faulty, wrong)
         if verdict is not None:
             return verdict
     return None
+
+
+def _looks_at_the_images(case: Case) -> bool:
+    """Whether the pipeline asks for the list of images, or for pictures."""
+    looked = False
+
+    def encode(given: Conversation) -> None:
+        nonlocal looked
+        assert isinstance(given, Watched)
+        case.subject.encode(given)
+        looked = given.looked
+
+    try:
+        case.bench.run(encode, case.conversation, given=Watched(case.conversation))
+    except Exception:  # a pipeline with a memory; other checks say so
+        return False
+    return looked
 
 
 def _faults(conversation: Conversation) -> Iterator[tuple[Conversation, str]]:

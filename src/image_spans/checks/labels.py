@@ -100,15 +100,17 @@ def _judge_gap(case: Case, gap: int, places: Sequence[int], labels: Sequence[int
     runs = list(_runs(places, labels))
     wanted = list(_answers(case, case.expected.gaps[gap]))
     number = 0
-    for answer in wanted:
+    end = places[-1] + 1 if places else len(case.ids)
+    for place, answer in enumerate(wanted):
         run = runs[number] if number < len(runs) else []
         if run and _is_run_of(case, run, answer):
             number += 1
         elif not _has_ids(case, answer):
             continue  # an empty answer, and what ends it is no token that must be learned
-        elif not run:
-            at = runs[-1][-1] + 1 if runs else places[0] if places else len(case.ids)
-            return _differs(case, answer, "", at, nothing=not anything, unlabelled=True)
+        elif len(runs) - number > len(wanted) - place and any(_is_run_of(case, r, answer) for r in runs[number + 1 :]):
+            break  # what is labelled first is no answer
+        elif len(runs) - number < len(wanted) - place:
+            return _differs(case, answer, "", run[0] if run else end, nothing=not anything, unlabelled=True)
         else:
             return _differs(case, answer, texts.decode(tuple(case.ids[at] for at in run)), run[0])
     if number < len(runs):
@@ -214,7 +216,10 @@ def _ends(found: str, wanted: str, last: str, behind: str) -> bool:
 
 
 def _differs(case: Case, answer: Answer, got: str, at: int, **facts: bool) -> Finding:
-    wanted = "".join(piece.text for piece in answer)
+    forms = ["".join(piece.text for piece in form) for form in _forms(case, answer)] or [""]
+    # The form that comes nearest: what ends an answer may be learned in part.
+    near = (w for w in forms if got and (w.startswith(got) or w.endswith(got) or got.startswith(w) or got.endswith(w)))
+    wanted = next(near, forms[-1])
     message = next((piece.message for piece in answer if piece.message is not None), answer[0].ends)
     if facts.get("nothing"):
         text = f"nothing is labelled, but message {message} is an answer"

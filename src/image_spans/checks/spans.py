@@ -11,11 +11,11 @@ from image_spans.checks import Verdict, check
 from image_spans.contract import Contract
 from image_spans.conversation import resized
 from image_spans.findings import first_difference
-from image_spans.oracles import PLACEHOLDER, Oracle, Token, imbalance
+from image_spans.oracles import PLACEHOLDER, Token, imbalance, pairs_of
 
 
 def _nothing_opens(contract: Contract, abilities: frozenset[str]) -> str | None:
-    return None if Oracle(contract).pairs else f"the grammar {contract.images.grammar} has no open marker"
+    return None if pairs_of(contract) else f"the grammar {contract.images.grammar} has no open marker"
 
 
 @check("spans.matched", needs=["pipeline.encodes"], inapplicable=_nothing_opens)

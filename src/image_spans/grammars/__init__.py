@@ -79,14 +79,24 @@ class _Own:
         return tuple(elements)
 
     def pairs(self, contract: Contract) -> Sequence[Pair]:
-        """Every ``.._open`` and ``.._close`` that are both declared; how they nest, only the function knows."""
-        roles = contract.markers
-        kinds = [role.removesuffix("_open") for role in roles if role.endswith("_open")]
-        kinds = [kind for kind in kinds if f"{kind}_close" in roles]
-        return [
-            Pair(kind, f"{kind}_open", f"{kind}_close", within=tuple(other for other in kinds if other != kind))
-            for kind in kinds
-        ]
+        return _declared_pairs(contract)
+
+
+def _declared_pairs(contract: Contract) -> Sequence[Pair]:
+    """Every ``.._open`` and ``.._close`` that are both declared; how they nest, only the user's function knows."""
+    roles = contract.markers
+    kinds = [role.removesuffix("_open") for role in roles if role.endswith("_open")]
+    kinds = [kind for kind in kinds if f"{kind}_close" in roles]
+    return [
+        Pair(kind, f"{kind}_open", f"{kind}_close", within=tuple(other for other in kinds if other != kind))
+        for kind in kinds
+    ]
+
+
+def pairs(contract: Contract) -> Sequence[Pair]:
+    """What pairs under a contract; a grammar of one's own is not imported for it."""
+    name = contract.images.grammar
+    return _declared_pairs(contract) if discovery.is_reference(name) else grammar(name).pairs(contract)
 
 
 @cache

@@ -44,7 +44,8 @@ class Prompt:
 
     Args:
         tokenizer: the adapter.
-        contract: its template is, per role, the text before and after a message, special tokens in it meant as such.
+        contract: its template is, per role, the text before and after a message, special tokens in it meant as such;
+            ``begin`` and ``end`` stand once round all messages, both texts of each.
         assembly: ``segments`` encodes each piece of text on its own, ``whole_text`` all the text between two
             structural tokens at once, so that the tokenizer may merge across pieces.
         earlier: what came out for the messages before these; it is taken over as it is.
@@ -68,7 +69,7 @@ class Prompt:
         self._blocks: list[tuple[int, int]] = []
         """Per image all its structural tokens, ``[start, end)``."""
         if earlier is None:
-            self._fixed(self._template.get("begin", ("", ""))[0])
+            self._fixed("".join(self._template.get("begin", ())))
         else:
             self._ids, self._labels = [*earlier["input_ids"]], [*earlier["labels"]]
             self._bounds, self._blocks = [*earlier["image_bounds"]], [*earlier["image_blocks"]]
@@ -122,7 +123,7 @@ class Prompt:
             ValueError: it is longer, and the contract says ``reject``.
         """
         bos = self._contract.bos
-        self._fixed(self._template.get("end", ("", ""))[0])
+        self._fixed("".join(self._template.get("end", ())))
         self._flush()
         bos_id = self._tokenizer.named_ids()["bos"] if bos != "none" else None
         if bos_id is not None and bos_id not in self._ids:  # a template may spell it; typed text never does

@@ -31,6 +31,8 @@ def layout(
         min_patches: how many tiles at least.
         max_patches: how many tiles at most.
     """
+    if not 1 <= max_patches <= 1000:
+        raise ValueError(f"max_patches is {max_patches}; expected 1 to 1000")
     aspect, area = width / height, width * height
     best, nearest = (1, 1), float("inf")
     for columns, rows in _grids(min_patches, max_patches):

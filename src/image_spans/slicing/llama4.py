@@ -24,6 +24,8 @@ def layout(
         tile: side of a tile in pixels.
         max_patches: how many tiles at most.
     """
+    if not 1 <= max_patches <= 1000:
+        raise ValueError(f"max_patches is {max_patches}; expected 1 to 1000")
     scales = {
         (rows, columns): min(_single(columns * tile / width), _single(rows * tile / height))
         for rows, columns in _canvases(max_patches)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import Field, StrictBool, StrictInt, StrictStr, field_validator, model_validator
@@ -38,7 +38,7 @@ class TokenizerSpec(Model):
     """The class of transformers that loads the file; default: by the form of the file."""
     add_special_tokens: tuple[StrictStr, ...] | dict[StrictStr, StrictInt] = ()
     """Tokens to add; with ids where the library lets them be chosen (tiktoken)."""
-    added_tokens: StrictStr | None = None
+    added_tokens: Annotated[StrictStr, Field(min_length=1)] | None = None
     """A JSON file of the same source with ``added_tokens`` (id, content, special) for a bare tokenizer.json."""
     special_tokens: dict[StrictStr, StrictStr] = {}
     """Names for tokens: ``bos``, ``eos``, ``unk``, ``pad``."""
@@ -149,10 +149,15 @@ def load(spec: TokenizerSpec, folder: Path) -> Tokenizer:
         if reason is not None:
             raise Unavailable(reason)
         module = discovery.load(__name__, spec.backend, "backend")
-        if isinstance(spec.source, TrainedSource):
-            tokenizer = module.finish(_trained(spec, spec.source, module), spec)
-        else:
-            tokenizer = module.load(spec, folder)
+        try:
+            if isinstance(spec.source, TrainedSource):
+                tokenizer = module.finish(_trained(spec, spec.source, module), spec)
+            else:
+                tokenizer = module.load(spec, folder)
+        except (ConfigError, Unavailable):
+            raise
+        except Exception as error:  # a library's own words for a value that it cannot take
+            raise ConfigError(f"loading it with {spec.backend} raised {_line(error)}") from error
     _refuse_empty(tokenizer)
     return tokenizer
 

@@ -40,8 +40,14 @@ def library() -> Any:
 
 @contextmanager
 def _quiet(transformers: Any) -> Iterator[None]:
-    """Without the library's advice about its own past and future, which it warns of and logs."""
+    """Without the library's advice about its own past and future, which it warns of and logs; and without a cache.
+
+    It reads ranks with tiktoken, which keeps a copy of each file by its path alone: a file that changes would be
+    read as it was.
+    """
     before = transformers.logging.get_verbosity()
+    uncached = "TIKTOKEN_CACHE_DIR" not in os.environ
+    os.environ.setdefault("TIKTOKEN_CACHE_DIR", "")
     transformers.logging.set_verbosity_error()
     try:
         with warnings.catch_warnings():
@@ -49,6 +55,8 @@ def _quiet(transformers: Any) -> Iterator[None]:
             yield
     finally:
         transformers.logging.set_verbosity(before)
+        if uncached:
+            del os.environ["TIKTOKEN_CACHE_DIR"]
 
 
 DISTRIBUTION = "transformers"
@@ -69,6 +77,7 @@ def _wrapped(native: Any, spec: TokenizerSpec) -> Any:
 TAKES = {"tokenizers.Tokenizer": _wrapped}
 _NAMES = ("bos", "eos", "unk", "pad")
 _ENDS = ("bos", "eos")
+_ADD_ENDS = frozenset(f"add_{name}_token" for name in _ENDS)
 
 
 class TransformersTokenizer:
@@ -158,23 +167,38 @@ def load(spec: TokenizerSpec, folder: Path) -> Tokenizer:
     if spec.class_ is None and path.is_file() and not bare:
         # AutoTokenizer would guess, and not alike in every release: the same file then encodes otherwise.
         raise ConfigError(f"class is missing: the class decides how {path.name} encodes (such as LlamaTokenizer)")
-    keywords: dict[str, Any] = {f"{name}_token": token for name, token in spec.special_tokens.items()} | spec.options
+    if "trust_remote_code" in spec.options:
+        raise ConfigError("options: trust_remote_code is a key of tokenizer itself, beside options")
+    made = None
     try:
-        with _quiet(transformers):
+        if spec.added_tokens is not None:
+            made = completed(path, spec.source.neighbour(folder, spec.added_tokens))
+
+        def read(keywords: dict[str, Any]) -> Any:
+            if made is not None:
+                return transformers.PreTrainedTokenizerFast(tokenizer_object=made, **keywords)
             if bare:
-                if spec.added_tokens is not None:
-                    added = spec.source.neighbour(folder, spec.added_tokens)
-                    native = transformers.PreTrainedTokenizerFast(tokenizer_object=completed(path, added), **keywords)
-                else:
-                    native = _from_folder(transformers.PreTrainedTokenizerFast, path, "tokenizer.json", keywords)
-            else:
-                native = _by_class(transformers, spec, path, keywords)
+                return _from_folder(transformers.PreTrainedTokenizerFast, path, "tokenizer.json", keywords)
+            return _by_class(transformers, spec, path, keywords)
+
+        with _quiet(transformers):
+            native = read({f"{name}_token": token for name, token in spec.special_tokens.items()} | spec.options)
+            if any(_is_behind_vocabulary(native, token) for token in spec.special_tokens.values()):
+                # The name alone may have put it there. Ends need names, and what is not named is not added.
+                options = {key: value for key, value in spec.options.items() if key not in _ADD_ENDS}
+                have = made.token_to_id if made is not None else adapt(read(options)).token_to_id
+                named({n: t for n, t in spec.special_tokens.items() if t not in spec.add_special_tokens}, have)
     except ConfigError:
         raise
     except ImportError as error:  # sentencepiece, protobuf, mistral-common: each for some classes only
         text = " ".join(str(error).split())
         raise Unavailable(f"transformers needs a package that is not installed for {path.name}: {text}") from error
     except Exception as error:  # whatever the library does with a file that it does not understand
+        if not spec.trust_remote_code and "trust_remote_code" in str(error):
+            raise ConfigError(
+                f"{path.name} needs code of its own, which is not run unless it is trusted; if you do, say "
+                "trust_remote_code: true in tokenizer, or name a class that transformers has itself"
+            ) from error
         raise ConfigError(f"transformers cannot load {path.name}: {type(error).__name__}: {error}") from error
     if hasattr(native, "backend_tokenizer"):
         _add_ends(native, spec.options)
@@ -198,6 +222,13 @@ def finish(native: Any, spec: TokenizerSpec) -> Tokenizer:
     return adapt(native)  # anew: it remembers which id is unk
 
 
+def _is_behind_vocabulary(native: Any, token: str) -> bool:
+    """Whether a token is one of those that were added to the vocabulary of the model."""
+    if hasattr(native, "backend_tokenizer"):
+        return native.backend_tokenizer.model.token_to_id(token) is None
+    return token in getattr(native, "added_tokens_encoder", ())
+
+
 def _add_ends(native: Any, options: Mapping[str, Any]) -> None:
     """Have the native call add BOS and EOS where that was asked for; before 5.0 most classes ignore it.
 
@@ -209,7 +240,7 @@ def _add_ends(native: Any, options: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"options: add_{name}_token, but no token has the name {name}; special_tokens gives it one"
             )
-    asked = options.keys() & {"add_bos_token", "add_eos_token"}
+    asked = options.keys() & _ADD_ENDS
     if not asked or hasattr(native, "update_post_processor"):
         return
     from tokenizers import processors
@@ -235,8 +266,11 @@ def _by_class(transformers: Any, spec: TokenizerSpec, path: Path, keywords: dict
     # Before 5.0 the plain name is the slow class; the fast one reads the same file.
     if not hasattr(cls, "backend_tokenizer") and hasattr(transformers, name + "Fast"):
         cls = getattr(transformers, name + "Fast")
-    if spec.trust_remote_code:
-        keywords = {"trust_remote_code": True, **keywords}
+    if name == "AutoTokenizer":
+        # Said in any case: where nothing is said, the library asks on the terminal.
+        keywords = {**keywords, "trust_remote_code": spec.trust_remote_code}
+    elif spec.trust_remote_code:
+        keywords = {**keywords, "trust_remote_code": True}
     if name.startswith("MistralCommon"):  # it reads a file by its name: tekken.json, tokenizer.model.v3
         return cls(str(path), **keywords)
     if path.is_dir():

@@ -1,0 +1,45 @@
+"""How many conversations each mutant survives: the median over ten seeds; ``--write`` records it for the test.
+
+``python benchmarks/mutants.py [--write]``
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+TESTS = Path(__file__).parents[1] / "tests"
+sys.path[:0] = [str(TESTS), str(TESTS / "mutants")]
+
+from effort import BUDGET, RECORD, over_seeds  # noqa: E402
+from test_mutants import MUTANTS, subject_of  # noqa: E402
+
+from image_spans.engine import Engine  # noqa: E402
+from support import ToyTokenizer  # noqa: E402
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--seeds", type=int, default=10)
+    chosen = parser.parse_args()
+    engines = [Engine(BUDGET, seed) for seed in range(chosen.seeds)]
+    tokenizer = ToyTokenizer()
+    found = {m.name: over_seeds(subject_of(m, tokenizer, broken=True), m.kills, engines) for m in MUTANTS}
+    table = Table("mutant", "examples to failure", box=None)
+    for name, number in sorted(found.items(), key=lambda item: -item[1]):
+        table.add_row(name, f"{number:g}")
+    Console().print(table)
+    print(f"median {median(found.values()):g}, worst {max(found.values()):g} over {len(found)} mutants")
+    if chosen.write:
+        RECORD.write_text(json.dumps(dict(sorted(found.items())), indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""How many conversations it takes until a mutant is found, counted as a run would meet them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import median
+
+from image_spans import checks, strategies
+from image_spans.engine import FAMILIES, Engine
+from image_spans.findings import Finding
+from image_spans.subject import Subject
+
+RECORD = Path(__file__).with_name("examples_to_failure.json")
+BUDGET = 100
+
+
+def examples_to_failure(subject: Subject, kills: frozenset[str], engine: Engine) -> int | None:
+    """The number of the first conversation on which a named check fails, position by position; None: never."""
+    profile = strategies.Profile.of(subject.contract)
+    families = {checks.checks()[name].family for name in kills}
+    seen = 0
+    for family in (family for family in FAMILIES.values() if family.name in families):
+        for position in strategies.POSITIONS:
+            if not strategies.applies(position, profile):
+                continue
+            names = [
+                name
+                for name in kills
+                if (check := checks.checks()[name]).family == family.name
+                and (check.positions is None or position in check.positions)
+            ]
+            for conversation in engine.conversations(subject, position, family) if names else ():
+                seen += 1
+                case = engine.bench(subject).case(conversation)
+                if any(isinstance(checks.judge(case, name), Finding) for name in names):
+                    return seen
+    return None
+
+
+def over_seeds(subject: Subject, kills: frozenset[str], engines: list[Engine]) -> float:
+    """The median over several seeds; a mutant that a seed does not find counts as all its conversations."""
+    found = [examples_to_failure(subject, kills, engine) for engine in engines]
+    return median(BUDGET * len(strategies.POSITIONS) if number is None else number for number in found)
+
+
+def recorded() -> dict[str, float]:
+    """Mutant to the median over ten seeds, as ``benchmarks/mutants.py`` wrote it."""
+    return json.loads(RECORD.read_text(encoding="utf-8"))

@@ -1,0 +1,61 @@
+"""The default profile finds every mutant, and soon; what it finds is small."""
+
+from __future__ import annotations
+
+from statistics import median
+
+import pytest
+from effort import BUDGET, over_seeds, recorded
+from test_mutants import subject_of
+
+from image_spans import strategies
+from image_spans.engine import FAMILIES, Engine
+from mutants import MUTANTS
+from support import ToyTokenizer
+
+SEEDS = 3
+NEEDS_MORE_MESSAGES = {
+    "loss_on_nothing_when_the_last_turn_is_a_question": 3,  # a question, an answer, and another question
+    "newline_beside_image_eaten": 5,  # in a smaller one it looks like a first id that was stripped
+}
+"""Mutants that take more than two messages to show as what they are."""
+
+
+@pytest.fixture(scope="module")
+def engines():
+    return [Engine(BUDGET, seed) for seed in range(SEEDS)]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return ToyTokenizer()
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_is_found_about_as_soon_as_recorded(mutant, engines, tokenizer):
+    number = over_seeds(subject_of(mutant, tokenizer, broken=True), mutant.kills, engines)
+    assert number <= max(20, 2 * recorded()[mutant.name])
+
+
+def test_most_mutants_are_found_at_once():
+    assert recorded().keys() == {mutant.name for mutant in MUTANTS}, "python benchmarks/mutants.py --write"
+    assert median(recorded().values()) <= 10
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_what_is_found_shrinks(mutant, engines, tokenizer):
+    subject = subject_of(mutant, tokenizer, broken=True)
+    engine = engines[0]
+    profile = strategies.Profile.of(subject.contract)
+    for family in FAMILIES:
+        for position in strategies.POSITIONS:
+            if not strategies.applies(position, profile):
+                continue
+            for tally in engine.survey(subject, position, family).tallies.values():
+                for finding in tally.findings.values():
+                    smallest = engine.shrink(subject, position, finding)
+                    assert smallest.fingerprint == finding.fingerprint
+                    messages = smallest.conversation.messages
+                    assert len(messages) <= NEEDS_MORE_MESSAGES.get(mutant.name, 2), smallest.conversation
+                    return
+    pytest.fail("the mutant is not found")
