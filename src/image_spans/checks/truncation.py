@@ -245,7 +245,7 @@ def _judge(case: Case, whole: _Whole, limit: int) -> Finding | None:
         return _judge_sides(case, whole, limit, cut, list(range(whole.length)))
     if len(cut.ids) > limit:
         message = f"{len(cut.ids)} ids came back; of {whole.length} no more than {limit} may stay"
-        return _finding(case, limit, message, at=limit, ignored=cut.ids == full.ids)
+        return _finding(case, limit, message, at=limit, ignored=cut.ids == full.ids and _ignores(case))
     if policy == "reject":
         message = (
             f"{len(cut.ids)} of {whole.length} ids came back; it would have to be {whole.length}, and is not refused"
@@ -254,6 +254,15 @@ def _judge(case: Case, whole: _Whole, limit: int) -> Finding | None:
     if case.subject.contract.bos == "after_images" and _cuts_bos(case, whole, limit):
         return None
     return _judge_drop(case, whole, limit, cut) if policy == "drop_images" else _judge_cut(case, whole, limit, cut)
+
+
+def _ignores(case: Case) -> bool:
+    """Whether not even the shortest limit has an effect."""
+    try:
+        shortest = case.bench.run(partial(case.subject.encode, max_length=1), case.conversation)
+    except Exception:
+        return False
+    return shortest.ids == case.ids
 
 
 def _cuts_bos(case: Case, whole: _Whole, limit: int) -> bool:
