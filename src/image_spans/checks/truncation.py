@@ -26,8 +26,10 @@ from image_spans.subject import BadEncoding, Encoding
 NAME = "truncation.policy"
 LENGTHS = 12
 """Lengths tried on a conversation that was drawn."""
-ALL_LENGTHS = 320
-"""On the examples every length is tried, as long as they are not longer than this."""
+SHORT = 24
+"""Up to so many ids, every length is tried."""
+SHORT_EXAMPLE = 320
+"""The same on the examples: on most models, one image and a few words."""
 
 Range = tuple[int, int]
 """``[start, end)`` in the ids of the whole conversation."""
@@ -209,7 +211,7 @@ def _lengths(case: Case, whole: _Whole) -> Iterator[int]:
     always = (length + 1, length, length - 1, 1)
     others = sorted({edge for edge in edges if 1 <= edge <= length} - {*always})
     is_example = case.conversation in EXAMPLES
-    if length <= ALL_LENGTHS if is_example else length <= LENGTHS:
+    if length <= (SHORT_EXAMPLE if is_example else SHORT):
         others = list(range(2, length - 1))
     else:
         budget = 5 * LENGTHS if is_example else LENGTHS - len(always)
