@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
-from image_spans.conversation import Conversation, copied
+from image_spans.conversation import Conversation, Message, copied
 from image_spans.findings import Finding
 from image_spans.foreign import ChangedItsInput, Foreign, TookTooLong
 from image_spans.oracles import Expected, Found, Oracle, scan
-from image_spans.subject import Encoding, Subject, nameless
+from image_spans.subject import Encoding, Subject, as_encoding, as_rows, nameless
 from image_spans.texts import Texts
 
 T = TypeVar("T")
@@ -76,6 +76,36 @@ class Bench:
         if (given.messages, given.images) != (conversation.messages, conversation.images):
             raise ChangedItsInput("changed the conversation that it was given")
         return result
+
+    def run_batch(self, conversations: Sequence[Conversation], padding_side: str) -> list[Encoding]:
+        """The rows that the pipeline's batch entry makes of conversations, each a copy of its own.
+
+        Raises:
+            BadEncoding: what came back is not a mapping of rows.
+            Exception: as :meth:`run`.
+        """
+        collate = self.subject.batch
+        assert collate is not None
+        given = [copied(conversation) for conversation in conversations]
+        rows = self.run(lambda _: collate(list(given), padding_side=padding_side), conversations[0])
+        for ours, theirs in zip(conversations, given, strict=True):
+            if (ours.messages, ours.images) != (theirs.messages, theirs.images):
+                raise ChangedItsInput("changed a conversation of the batch that it was given")
+        return as_rows(rows, self.subject.returns)
+
+    def run_extend(self, shorter: Conversation, message: Message) -> Encoding:
+        """What the pipeline's continue entry makes of its own encoding of a conversation, and one message more.
+
+        Raises:
+            BadEncoding: what came back is no encoding.
+            Exception: as :meth:`run`.
+        """
+        extend = self.subject.extend
+        assert extend is not None
+        # What it returned itself, with all that it keeps there for its own use; never the case's lists.
+        earlier = self.run(self.subject.pipeline, shorter)
+        longer = self.run(lambda given: extend(earlier, given.messages[0]), Conversation([message]))
+        return as_encoding(longer, self.subject.returns)
 
 
 class Case:

@@ -64,9 +64,9 @@ class PipelineSpec(Model):
     """Other entries that must give the same ids."""
     accepts: tuple[Literal["max_length", "images"], ...] = ()
     """``max_length``: a keyword of ``encode``; ``images``: it compares ``conversation.images`` with the messages."""
-    batch: Annotated[StrictStr, BeforeValidator(_reference)] | None = None
-    """``(tokenizer, conversations, *, padding_side, **options)`` to a mapping of rows."""
-    continue_: Annotated[StrictStr, BeforeValidator(_reference)] | None = Field(default=None, alias="continue")
+    batch: Annotated[StrictStr, BeforeValidator(_pipeline)] | None = None
+    """``(tokenizer, conversations, *, padding_side, **options)`` to a mapping of rows; or a reference pipeline."""
+    continue_: Annotated[StrictStr, BeforeValidator(_pipeline)] | None = Field(default=None, alias="continue")
     """``(tokenizer, encoding, message, **options)`` to the encoding with one message more."""
     predict: Annotated[StrictStr, BeforeValidator(_reference)] | None = None
     """``(width, height)`` to slots, from the size alone."""
@@ -91,6 +91,17 @@ class _Entry(Model):
     tokenizer: TokenizerSpec
     pipeline: PipelineSpec
     contract: Contract
+
+    @model_validator(mode="after")
+    def _truncation_is_accepted(self) -> _Entry:
+        policy = self.contract.truncation.policy
+        if policy != "unsupported" and "max_length" not in self.pipeline.accepts:
+            raise PydanticCustomError(
+                "truncation",
+                "the contract's truncation {policy} needs pipeline.accepts: [max_length]",
+                {"policy": policy},
+            )
+        return self
 
 
 def _name(name: Any) -> Any:
@@ -257,8 +268,8 @@ def _load(spec: SubjectSpec) -> Subject:
     except Exception as error:  # the tokenizer may be the user's
         raise ConfigError(f"observing {tokenizer.library} raised {words(error)}") from error
 
-    def bind(name: str) -> Callable[..., Any]:
-        function = _function(name, spec.folder)
+    def bind(name: str, entry: pipelines.Entry = "encode") -> Callable[..., Any]:
+        function = _function(name, spec.folder, entry)
         if discovery.is_reference(name):
             return partial(function, tokenizer.native, **pipeline.options)
         return partial(function, tokenizer, contract=contract, **pipeline.options)
@@ -272,8 +283,8 @@ def _load(spec: SubjectSpec) -> Subject:
         returns=frozenset(pipeline.returns),
         abilities=pipeline.abilities,
         predict=discovery.resolve(pipeline.predict, spec.folder) if pipeline.predict else None,
-        batch=bind(pipeline.batch) if pipeline.batch else None,
-        extend=bind(pipeline.continue_) if pipeline.continue_ else None,
+        batch=bind(pipeline.batch, "batch") if pipeline.batch else None,
+        extend=bind(pipeline.continue_, "continue") if pipeline.continue_ else None,
         paths={name: bind(reference) for name, reference in pipeline.paths.items()},
         refusals=(ValueError, *refusals),
         known_ids=dict(spec.tokenizer.ids),
@@ -281,12 +292,12 @@ def _load(spec: SubjectSpec) -> Subject:
     )
 
 
-def _function(name: str, folder: Path) -> Callable[..., Any]:
-    """The pipeline that the YAML calls ``name``."""
+def _function(name: str, folder: Path, entry: pipelines.Entry = "encode") -> Callable[..., Any]:
+    """The pipeline that the YAML calls ``name``, or another entry of it."""
     if discovery.is_reference(name):
         function: Callable[..., Any] = discovery.resolve(name, folder)
         return function
-    return pipelines.reference(name)
+    return pipelines.reference(name, entry)
 
 
 def _exception(name: str, folder: Path) -> type[Exception]:
@@ -363,6 +374,8 @@ class _Call(NamedTuple):
     options: Mapping[str, Any]
     where: KeyPath
     """Where in the subject the options stand."""
+    reserved: tuple[str, ...] = ()
+    """Parameters that are no options: they are given call by call, if at all."""
 
     def problems(self) -> Iterator[tuple[str | None, str]]:
         """What is wrong with the options: the key (None for a missing one), and the words."""
@@ -371,16 +384,20 @@ class _Call(NamedTuple):
         except (TypeError, ValueError):  # a function written in C may not tell
             return
         parameters = [p for p in signature.parameters.values() if p.kind != p.VAR_POSITIONAL]
-        taken = {p.name for p in parameters[: self.positions]} | set(self.keywords)
+        taken = {p.name for p in parameters[: self.positions]} | {*self.keywords, *self.reserved}
         free = {p.name: p for p in parameters if p.name not in taken and p.kind != p.VAR_KEYWORD}
         open_ended = any(p.kind == p.VAR_KEYWORD for p in parameters)
         unknown = [key for key in self.options if key in taken or not (key in free or open_ended)]
         missing = [name for name, p in free.items() if p.default is p.empty and name not in self.options]
+        named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        refused = [key for key in self.keywords if not (key in named or open_ended)]
+        for key in refused:
+            yield None, f"{self.name} does not take {key}="
         for key in unknown:
             yield key, f"{self.name} has no option {found(key)}{nearest(key, free)}"
         for name in missing:
             yield None, f"{self.name} needs the option {name!r}"
-        if not (unknown or missing):
+        if not (unknown or missing or refused):
             try:
                 signature.bind(*range(self.positions), **dict.fromkeys([*self.keywords, *self.options]))
             except TypeError as error:
@@ -388,11 +405,26 @@ class _Call(NamedTuple):
 
 
 def _calls(spec: SubjectSpec) -> Iterator[_Call]:
-    """Every function that gets options from the YAML: pipelines and slice rules."""
-    for name in dict.fromkeys([spec.pipeline.encode, *spec.pipeline.paths.values()]):
-        keywords = () if discovery.is_reference(name) else ("contract",)
-        function = partial(_function, name, spec.folder)
-        yield _Call(name, function, 2, keywords, spec.pipeline.options, ("pipeline", "options"))
+    """Every function that the YAML names and that is called with what stands there: entries and slice rules."""
+    pipeline = spec.pipeline
+
+    def entry(name: str, kind: pipelines.Entry, positions: int, *keywords: str) -> _Call:
+        is_own = discovery.is_reference(name)
+        keywords = keywords if is_own else ("contract", *keywords)
+        reserved = () if is_own else ("max_length", "earlier")
+        function = partial(_function, name, spec.folder, kind)
+        return _Call(name, function, positions, keywords, pipeline.options, ("pipeline", "options"), reserved)
+
+    yield entry(pipeline.encode, "encode", 2, *(key for key in pipeline.accepts if key == "max_length"))
+    for name in dict.fromkeys(name for name in pipeline.paths.values() if name != pipeline.encode):
+        yield entry(name, "encode", 2)
+    if pipeline.batch is not None:
+        yield entry(pipeline.batch, "batch", 2, "padding_side")
+    if pipeline.continue_ is not None:
+        yield entry(pipeline.continue_, "continue", 3)
+    if pipeline.predict is not None:
+        function = partial(discovery.resolve, pipeline.predict, spec.folder)
+        yield _Call(pipeline.predict, function, 2, (), {}, ("pipeline", "predict"))
     images, slices = spec.contract.images, spec.contract.slices
     if slices is not None:
         options = {"slots": images.slots, **slices.options}

@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
+    StrictBool,
     StrictInt,
     StrictStr,
     ValidationInfo,
@@ -332,6 +333,25 @@ class Labels(Model):
     """0: a label is the id at its own place; 1: the id at the next one."""
 
 
+SideArray: TypeAlias = Literal["labels", "attention_mask", "token_type_ids", "position_ids"]
+
+
+class Truncation(Model):
+    """What the pipeline does with a conversation that is longer than the ``max_length`` that it is given."""
+
+    policy: Literal["never_split", "reject", "drop_images", "unsupported"] = "unsupported"
+    """``never_split``: cut, but no span in two; ``drop_images``: whole images go first; ``reject``: refused."""
+    side: Literal["right", "left"] = "right"
+    """The side that is cut off."""
+    keep_bos: StrictBool = True
+    """Whether a BOS in front stays in front where the left side is cut off."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_policy(cls, data: Any) -> Any:
+        return {"policy": data} if isinstance(data, str) else data
+
+
 ENDS = ("begin", "end")
 """The keys of ``template`` that are no roles: what is written before the first message and behind the last."""
 
@@ -354,6 +374,9 @@ class Contract(Model):
     """The padding token of a batch, where it is not the one that the tokenizer names."""
     token_types: StrictInt = 1
     """How ``token_type_ids`` mark placeholders; everything else is 0."""
+    truncation: Truncation = Truncation()
+    batch_fill: dict[SideArray, StrictInt] = {}
+    """Side array to what stands in it on the padding of a batch, where that is not 0 (-100 for labels)."""
 
     _folder: Path | None = PrivateAttr(default=None)
 

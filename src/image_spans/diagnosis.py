@@ -721,6 +721,141 @@ def _fault(case: Case, finding: Finding) -> Cause | None:
     )
 
 
+# ---------------------------------------------------------------- limits, batches, turns (F8, F11, F12)
+
+
+def _accident(case: Case, finding: Finding, what: str) -> Cause | None:
+    """What the entry itself did wrong, before there were any ids to compare."""
+    error = finding.facts.get("bad")
+    if isinstance(error, BadEncoding):
+        return Cause(f"{what}-bad-return", "what came back is no encoding, or its parts are not of one length")
+    for kind, name, sentence in _MISBEHAVIOUR:
+        if isinstance(error, kind):
+            return Cause(name, sentence)
+    if "crashed" in finding.facts:
+        error = finding.facts["crashed"]
+        if isinstance(error, case.subject.refusals):
+            return Cause(f"{what}-refused", f"{what} is refused for conversations inside the contract")
+        return Cause(f"{what}-raised-{type(error).__name__}", f"{what} ends in an accident")
+    return None
+
+
+_LIMIT_REFUSED = {
+    "fits": (
+        "limit-refused-needlessly",
+        "a conversation that fits is refused: the limit is compared as if it were less",
+    ),
+    "unclear": ("limit-refusal-unclear", "what is too long is refused, but the error names neither limit nor length"),
+}
+
+
+def _limit(case: Case, finding: Finding) -> Cause | None:
+    facts = finding.facts
+    if facts.get("uncut"):
+        if "bounds" in facts:
+            return Cause(
+                "bounds-not-cut", "the bounds are those of the whole conversation: ids were cut after they were taken"
+            )
+        return Cause("arrays-not-cut", "ids and side arrays were not cut at the same place")
+    if "refused" in facts:
+        why = facts["refused"]
+        return Cause(
+            *_LIMIT_REFUSED.get(why, ("limit-refused", f"too long a conversation is refused, declared is {why}"))
+        )
+    if "ignored" in facts:
+        if facts["ignored"]:
+            return Cause("limit-ignored", "max_length has no effect")
+        return Cause("limit-exceeded", "the limit is applied to another length, as to that before images are expanded")
+    if "split" in facts:
+        return Cause("cut-inside-span", "ids are cut off without looking whether the cut goes through an image")
+    flags = {
+        "needless": ("cut-needlessly", "ids are cut off or changed although all of them fit"),
+        "accepted": ("cut-instead-of-refusal", "what is too long is cut without a word; the contract says reject"),
+        "beside": ("cut-beside", "the cut lies at another place than the limit and the images ask for"),
+        "lost_bos": ("bos-cut-off", "the left side was cut off with the BOS that stands in front"),
+        "wrong_side": ("cut-on-wrong-side", f"the {facts.get('wrong_side')} side is cut off instead of the other"),
+        "changed": ("cut-changes-ids", "what is left was not part of the whole: ids were changed, not only cut off"),
+        "bounds": (
+            "bounds-cut-elsewhere",
+            "bounds of images that are gone are left, or those left were not moved along",
+        ),
+    }
+    for fact, (name, sentence) in flags.items():
+        if fact in facts:
+            return Cause(name, sentence)
+    if "features" in facts:
+        if facts["features"] > 0:
+            return Cause(
+                "features-kept", "features are still delivered for images, or parts of them, that were cut off"
+            )
+        return Cause("features-cut", "features are missing for images that are still there")
+    if "array" in facts:
+        return Cause(f"{facts['array']}-not-cut", f"{facts['array']} were cut at another place than the ids")
+    return _accident(case, finding, "limit")
+
+
+def _batch(case: Case, finding: Finding) -> Cause | None:
+    facts = finding.facts
+    if "lost" in facts:
+        more = facts["lost"] > 0
+        return Cause("rows-surplus" if more else "rows-lost", f"{'more' if more else 'fewer'} rows come out than go in")
+    if "pad" in facts:
+        return Cause("pad-id-wrong", "the padding is another token than the one that is declared for it")
+    if "bounds" in facts:
+        if facts["bounds"]:
+            return Cause("bounds-not-moved", "the bounds are those of the row without padding, which stands in front")
+        return Cause("bounds-differ", "the bounds of a row are not those of its conversation, moved by the padding")
+    key = facts.get("filled") or facts.get("array")
+    if key == "attention_mask":
+        return Cause("mask-wrong", "attention_mask is not 0 exactly on the padding")
+    if facts.get("filled") == "labels":
+        return Cause("labels-on-padding", "the padding is labelled, so it would be learned")
+    if key:
+        where = "on the padding" if "filled" in facts else "beside it"
+        return Cause(f"{key}-misplaced", f"{key} were not padded like the ids: they are wrong {where}")
+    flags = {
+        "ragged": ("rows-ragged", "the rows were not padded to one length"),
+        "shorter": ("rows-cut", "rows are cut: padding is counted before images are expanded, or a limit is built in"),
+        "reordered": ("rows-reordered", "the rows do not come out in the order in which they go in"),
+        "wrong_side": ("padding-on-wrong-side", "padding_side is not heeded: a setting of the tokenizer's is used"),
+        "differs": ("row-differs", "in a batch a conversation is assembled in another way than alone"),
+        "features": (
+            "row-features-differ",
+            "the features of a row are not those of its conversation: rows were mixed up",
+        ),
+    }
+    for fact, (name, sentence) in flags.items():
+        if fact in facts:
+            return Cause(name, sentence)
+    return _accident(case, finding, "batch")
+
+
+def _turns(case: Case, finding: Finding) -> Cause | None:
+    facts = finding.facts
+    if "structure" in facts:
+        if facts["again"] and facts["old"]:
+            return Cause(
+                "expanded-again", "a block that was expanded already is expanded once more when a turn is added"
+            )
+        if facts["old"]:
+            return Cause("old-block-changed", "a block of an earlier turn is written anew when a turn is added")
+        return Cause(
+            "new-block-differs", "the images of the turn that is added are not written as in the whole conversation"
+        )
+    if "side" in facts:
+        return Cause(f"{facts['side']}-not-continued", f"{facts['side']} are not carried on when a turn is added")
+    if "bos" in facts:
+        got, wanted = facts["bos"]
+        if got > wanted:
+            return Cause("bos-per-turn", "each turn that is added brings a BOS of its own")
+        if facts["cut"]:
+            return Cause("old-ids-changed", "ids of earlier turns are changed when a turn is added")
+        return Cause(
+            "new-turn-differs", "the turn that is added is encoded in another way than in the whole conversation"
+        )
+    return _accident(case, finding, "continue")
+
+
 def _ascii(text: str) -> str:
     return ascii(text)[1:-1]
 
@@ -750,4 +885,7 @@ _EXPLANATIONS: dict[str, tuple[Explanation, ...]] = {
     "arrays.": (_arrays,),
     "geometry.": (_counts,),
     "failures.": (_fault,),
+    "truncation.": (_limit,),
+    "batch.": (_batch,),
+    "expansion.": (_turns,),
 }

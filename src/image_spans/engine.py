@@ -45,6 +45,8 @@ FAMILIES = {
         Family("hazard", 0.5, hazard=True),
         Family("variants", 0.2),
         Family("faults", 0.1),
+        Family("limits", 0.05),
+        Family("batch", 0.05),
     )
 }
 
@@ -188,12 +190,19 @@ class Engine:
             tally.blocked_by[verdict.because_of] += 1
 
     def conversations(self, subject: Subject, position: str, family: Family) -> tuple[Conversation, ...]:
-        """The conversations of a pass: kept failures first, then the draws."""
+        """The conversations of a pass: kept failures first, what a check wants to see, then the draws."""
         if self.only is not None:
             return (self.only,)
         profile = profile_of(subject, family)
         drawn = self._draw(profile, position, family)
-        return tuple(dict.fromkeys([*self._kept(subject, position, family.name), *drawn]))
+        fixed = [
+            example
+            for check in checks.checks().values()
+            if check.family == family.name and position == "start"
+            for example in check.examples
+            if profile.holds(example)
+        ]
+        return tuple(dict.fromkeys([*self._kept(subject, position, family.name), *fixed, *drawn]))
 
     def _draw(self, profile: strategies.Profile, position: str, family: Family) -> tuple[Conversation, ...]:
         """Draws depend on the profile alone, so subjects with equal profiles share them."""

@@ -23,7 +23,9 @@ from image_spans.foreign import MISBEHAVIOUR, Foreign
 from image_spans.loaders import observed
 from image_spans.subject import Subject
 
-_ITEM = re.compile(r"(?P<file>.*?)::test_(?P<family>subject|conversation|literals|relation|fault)\[(?P<id>.*)\]$")
+_ITEM = re.compile(
+    r"(?P<file>.*?)::test_(?P<family>subject|conversation|literals|relation|fault|limit|batch)\[(?P<id>.*)\]$"
+)
 
 
 FIRST_CHECK = "contract.tokens"

@@ -190,6 +190,36 @@ def as_encoding(result: Any, declared: frozenset[str] = frozenset()) -> Encoding
     return Encoding(_ints(result, "the result"))
 
 
+def as_rows(result: Any, declared: frozenset[str] = frozenset()) -> list[Encoding]:
+    """The rows of a batch, padding and all: a mapping of keys to one entry per conversation.
+
+    Raises:
+        BadEncoding: not such a mapping, keys with other numbers of rows, or a row that is no encoding.
+    """
+    if not isinstance(result, Mapping) or "input_ids" not in result:
+        raise BadEncoding("a batch is a mapping with 'input_ids' and a row for each conversation")
+    missing = sorted(key for key in declared if result.get(key) is None)
+    if missing:
+        raise BadEncoding(f"declared under 'returns' but not in the batch: {', '.join(missing)}")
+    columns: dict[str, Sequence[Any]] = {}
+    for key in ("input_ids", *RETURNS):
+        column = result.get(key)
+        if column is None:
+            continue
+        if isinstance(column, (str, bytes)) or not hasattr(column, "__len__") or not hasattr(column, "__getitem__"):
+            raise BadEncoding(f"{key} of the batch is a {type(column).__name__}, not a list of rows")
+        columns[key] = column
+        if len(column) != len(columns["input_ids"]):
+            raise BadEncoding(f"{key} of the batch has {len(column)} rows for {len(columns['input_ids'])} of input_ids")
+    rows = []
+    for index in range(len(columns["input_ids"])):
+        try:
+            rows.append(as_encoding({key: column[index] for key, column in columns.items()}, declared))
+        except BadEncoding as error:
+            raise BadEncoding(f"row {index} of the batch: {error}") from None
+    return rows
+
+
 def _ints(value: Any, what: str) -> list[int]:
     if hasattr(value, "tolist"):  # numpy arrays and torch tensors, without importing either
         value = value.tolist()

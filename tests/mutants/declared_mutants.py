@@ -10,7 +10,7 @@ LEARNED = {"returns": ("image_bounds", "labels"), "template": CHAT}
 FEATURES = {"returns": ("image_bounds", "features"), "accepts": ("images",)}
 
 
-def _features(conversation, layout=None):
+def features_of(conversation, layout=None):
     """What a right vision side delivers for the contract of the table: an entry for each block."""
     delivered = []
     for number, image in enumerate(conversation.images):
@@ -129,7 +129,7 @@ def second_picture_is_lost_on_the_way(tokenizer, conversation, right):
     """F7: the vision side deduplicates pictures of one size; the prompt keeps both."""
     made = right(conversation)
     first = {image: number for number, image in reversed(list(enumerate(conversation.images)))}
-    kept = [(n, slots) for n, slots in _features(conversation) if first[conversation.images[n]] == n]
+    kept = [(n, slots) for n, slots in features_of(conversation) if first[conversation.images[n]] == n]
     return {**made, "features": kept}
 
 

@@ -52,7 +52,9 @@ INTERNVL = {"grammar": "same_span", "overview": "last", "rule": "internvl", "opt
 class Mutant:
     """A broken pipeline, the subject that it runs on, and what must notice it."""
 
-    function: Callable[[ToyTokenizer, Conversation, Right], Any]
+    function: Callable[..., Any]
+    """Of the entry ``encode`` (tokenizer, conversation, right); ``limit``: also max_length; ``batch``: (tokenizer,
+    conversations, right, padding_side); ``continue``: (tokenizer, encoding, message, right)."""
     kills: frozenset[str]
     cause: str
     contract: Contract
@@ -61,6 +63,8 @@ class Mutant:
     returns: tuple[str, ...]
     abilities: frozenset[str]
     predict: Callable[[int, int], int] | None
+    entry: str = "encode"
+    """Which entry is broken."""
 
     @property
     def name(self) -> str:
@@ -68,6 +72,8 @@ class Mutant:
 
 
 MUTANTS: list[Mutant] = []
+ENTRIES = {"encode": (), "limit": ("max_length",), "batch": ("batch",), "continue": ("continue",)}
+"""The entry that is broken to what a subject declares to have it."""
 
 
 def mutant(
@@ -78,12 +84,14 @@ def mutant(
     returns: tuple[str, ...] = ("image_bounds",),
     accepts: tuple[str, ...] = (),
     predict: Callable[[int, int], int] | None = None,
+    entry: str = "encode",
     **changes: Any,
 ) -> Callable[[Any], Any]:
     def register(function: Any) -> Any:
         promise = contract(**{"bos": "exactly_once" if bos else "none", **changes})
-        abilities = frozenset((*accepts, *(["predict"] if predict else ())))
-        MUTANTS.append(Mutant(function, frozenset(kills), cause, promise, pipeline, bos, returns, abilities, predict))
+        abilities = frozenset((*accepts, *(["predict"] if predict else ()), *ENTRIES[entry]))
+        kill = frozenset(kills)
+        MUTANTS.append(Mutant(function, kill, cause, promise, pipeline, bos, returns, abilities, predict, entry))
         return function
 
     return register

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import declared_mutants  # noqa: F401  # adds to MUTANTS
+import limit_mutants  # noqa: F401  # the same
 import pytest
 
 from image_spans import checks, strategies
@@ -20,10 +21,30 @@ PRECHECKS = {"contract.tokens", "contract.bos"}
 
 def subject_of(mutant: Mutant, tokenizer: ToyTokenizer, *, broken: bool) -> Subject:
     forget()
-    right = partial(reference(mutant.pipeline), tokenizer, contract=mutant.contract)
+    entries = ("encode", "batch", "continue")
+    right, collate, extend = (
+        partial(reference(mutant.pipeline, entry), tokenizer, contract=mutant.contract) for entry in entries
+    )
+    spoilt = mutant.entry if broken else None
 
-    def run(conversation):
-        return mutant.function(tokenizer, conversation, right) if broken else right(conversation)
+    def run(conversation, max_length=None):
+        if spoilt == "limit":
+            return mutant.function(tokenizer, conversation, right, 10**6 if max_length is None else max_length)
+        return (
+            mutant.function(tokenizer, conversation, right)
+            if spoilt == "encode"
+            else right(conversation, max_length=max_length)
+        )
+
+    def batch(conversations, *, padding_side):
+        if spoilt == "batch":
+            return mutant.function(tokenizer, conversations, collate, padding_side)
+        return collate(conversations, padding_side=padding_side)
+
+    def longer(encoding, message):
+        if spoilt == "continue":
+            return mutant.function(tokenizer, encoding, message, extend)
+        return extend(encoding, message)
 
     returns = frozenset(mutant.returns if broken else ("image_bounds", "labels"))
     name = mutant.name if broken else f"right for {mutant.name}"
@@ -37,6 +58,8 @@ def subject_of(mutant: Mutant, tokenizer: ToyTokenizer, *, broken: bool) -> Subj
         returns,
         abilities=abilities,
         predict=mutant.predict if broken else None,
+        batch=batch,
+        extend=longer,
     )
 
 

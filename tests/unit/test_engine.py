@@ -102,6 +102,8 @@ def test_families_have_budgets():
         ("hazard", 0.5, True),
         ("variants", 0.2, False),
         ("faults", 0.1, False),
+        ("limits", 0.05, False),
+        ("batch", 0.05, False),
     ]
 
 

@@ -20,10 +20,11 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 from image_spans import discovery
 from image_spans.case import Case
 from image_spans.contract import Contract
+from image_spans.conversation import Conversation
 from image_spans.errors import ConfigError, nearest, words
 from image_spans.findings import Finding
 
-Family: TypeAlias = Literal["once", "single", "hazard", "variants", "faults"]
+Family: TypeAlias = Literal["once", "single", "hazard", "variants", "faults", "limits", "batch"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class Check:
     """Why the check says nothing about a subject (nothing declared to judge); None where it applies."""
     positions: tuple[str, ...] | None
     """The positions of images at which it is judged; None: all."""
+    examples: tuple[Conversation, ...] = ()
+    """Conversations that it judges besides those drawn, at the position ``start``, where they are in the contract."""
 
     @property
     def summary(self) -> str:
@@ -81,17 +84,19 @@ def check(
     needs: Iterable[str] = (),
     inapplicable: Inapplicable = _always,
     positions: Sequence[str] | None = None,
+    examples: Sequence[Conversation] = (),
 ) -> Callable[[_F], _F]:
     """Register a check.
 
     Args:
         name: ``group.rule``, without dashes (names stand in test ids).
         family: which draws it judges: ``once`` (the subject, no conversation), ``single``, ``hazard``
-            (text that spells markers), ``variants`` (it encodes further conversations itself) or ``faults`` (the
-            same, outside of the contract).
+            (text that spells markers), ``variants`` (it encodes further conversations itself), ``faults`` (the
+            same, outside of the contract), ``limits`` (at several lengths) or ``batch`` (several together).
         needs: checks that must hold on a conversation before this one is judged on it.
         inapplicable: why it says nothing about a subject, from what the subject declares.
         positions: image positions at which it is judged.
+        examples: conversations that it judges besides those that are drawn.
     """
 
     def register(function: _F) -> _F:
@@ -100,7 +105,7 @@ def check(
         if "." not in name or "-" in name:
             raise ConfigError(f"a check's name has the form group.rule, without dashes; not {name!r}")
         chosen = tuple(positions) if positions is not None else None
-        _REGISTRY[name] = Check(name, family, function, tuple(needs), inapplicable, chosen)
+        _REGISTRY[name] = Check(name, family, function, tuple(needs), inapplicable, chosen, tuple(examples))
         return function
 
     return register

@@ -112,7 +112,7 @@ def _spans(case: Case) -> list[list[Token]] | None:
 @check("relations.append", family="variants", needs=NEEDS, positions=WITH_IMAGES)
 def append(case: Case) -> Verdict:
     """Appending a turn leaves the earlier spans alone."""
-    longer = _longer(case)
+    longer = with_a_turn(case)
     if case.error is not None or longer is None or not case.found.tokens:
         return NOT_JUDGED
     other = case.again(longer)
@@ -129,11 +129,11 @@ def append(case: Case) -> Verdict:
     )
 
 
-def _longer(case: Case) -> Conversation | None:
+def with_a_turn(case: Case, text: str = "a") -> Conversation | None:
     """The conversation with one more turn of plain text, in the roles that it has already."""
     roles = [role for role in case.subject.contract.input.roles if role != "system"]
     last = case.conversation.messages[-1].role
     following = [role for role in roles if role != last][:1] or roles[:1]
     if not following:
         return None
-    return Conversation([*case.conversation.messages, Message(following[0], [Text("a")])])
+    return Conversation([*case.conversation.messages, Message(following[0], [Text(text)])])

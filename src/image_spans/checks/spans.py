@@ -141,7 +141,7 @@ def bounds(case: Case) -> Verdict:
     runs = case.found.runs
     if given == runs:
         return None
-    if _tile(given, runs):  # adjacent images without text between them are one run, but several bounds
+    if tile(given, runs):  # adjacent images without text between them are one run, but several bounds
         return None
     index = first_difference(given, runs)
     wrong = given[index] if index < len(given) else None
@@ -155,7 +155,7 @@ def bounds(case: Case) -> Verdict:
     )
 
 
-def _tile(given: Sequence[tuple[int, int]], runs: Sequence[tuple[int, int]]) -> bool:
+def tile(given: Sequence[tuple[int, int]], runs: Sequence[tuple[int, int]]) -> bool:
     """Whether ``given`` cuts ``runs`` into consecutive non-empty parts and covers nothing else."""
     joined: list[tuple[int, int]] = []
     for start, end in given:

@@ -2,15 +2,19 @@
 
 A pipeline is a module here with a function ``encode(tokenizer, conversation, *, contract, **options)``. Unlike a
 pipeline of yours it gets the adapter (:class:`image_spans.subject.Tokenizer`) instead of the library's own object,
-so that one text serves every library.
+so that one text serves every library. Each also has the entries ``batch`` and ``continue`` (``_entries``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Literal, TypeAlias
 
 from image_spans import discovery
+from image_spans.pipelines import _entries
+
+Entry: TypeAlias = Literal["encode", "batch", "continue"]
 
 
 def names() -> list[str]:
@@ -18,11 +22,13 @@ def names() -> list[str]:
     return discovery.names(__name__)
 
 
-def reference(name: str) -> Callable[..., Any]:
-    """The reference pipeline ``name``.
+def reference(name: str, entry: Entry = "encode") -> Callable[..., Any]:
+    """An entry of the reference pipeline ``name``.
 
     Raises:
         ConfigError: there is none of that name.
     """
     function: Callable[..., Any] = discovery.load(__name__, name, "pipeline").encode
-    return function
+    if entry == "encode":
+        return function
+    return partial(_entries.collate if entry == "batch" else _entries.extend, function)

@@ -5,6 +5,7 @@ Also right for models without slices, whose images are one span each (Qwen-VL, I
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from image_spans.contract import Contract
@@ -14,13 +15,20 @@ from image_spans.subject import Tokenizer
 
 
 def encode(
-    tokenizer: Tokenizer, conversation: Conversation, *, contract: Contract, assembly: Assembly = "segments"
+    tokenizer: Tokenizer,
+    conversation: Conversation,
+    *,
+    contract: Contract,
+    assembly: Assembly = "segments",
+    max_length: int | None = None,
+    earlier: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """ids, image bounds and labels of a conversation."""
     images, slices = contract.images, contract.slices
-    prompt = Prompt(tokenizer, contract.template, assembly)
+    prompt = Prompt(tokenizer, contract, assembly, earlier)
     refuse_wrong_number(conversation)
-    number = 0
+    number_of_images = prompt.earlier_images + len(conversation.images)
+    number = prompt.earlier_images
 
     def span(opens: tuple[str, ...], count: int, closes: tuple[str, ...]) -> None:
         for token in opens:
@@ -35,7 +43,8 @@ def encode(
             if isinstance(part, Text):
                 prompt.text(part.text)
                 continue
-            layout = contract.layout(part.width, part.height, len(conversation.images))
+            layout = contract.layout(part.width, part.height, number_of_images)
+            prompt.image()
             prompt.fixed(images.before)
             if images.number and (images.number.when == "always" or layout.sliced):
                 prompt.token(images.number.open)
@@ -51,4 +60,4 @@ def encode(
                     span(slices.open, block.slots, slices.close)
             prompt.fixed(images.after)
         prompt.end()
-    return prompt.result(contract.bos)
+    return prompt.result(max_length)

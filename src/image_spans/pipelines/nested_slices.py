@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from image_spans.contract import Contract
@@ -11,14 +12,21 @@ from image_spans.subject import Tokenizer
 
 
 def encode(
-    tokenizer: Tokenizer, conversation: Conversation, *, contract: Contract, assembly: Assembly = "segments"
+    tokenizer: Tokenizer,
+    conversation: Conversation,
+    *,
+    contract: Contract,
+    assembly: Assembly = "segments",
+    max_length: int | None = None,
+    earlier: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """ids, image bounds and labels of a conversation."""
     images, slices = contract.images, contract.slices
     assert slices is not None, "nested_slices needs slices in the contract"
-    prompt = Prompt(tokenizer, contract.template, assembly)
+    prompt = Prompt(tokenizer, contract, assembly, earlier)
     refuse_wrong_number(conversation)
-    number = 0
+    number_of_images = prompt.earlier_images + len(conversation.images)
+    number = prompt.earlier_images
 
     def tokens(*spelled: str) -> None:
         for token in spelled:
@@ -35,7 +43,8 @@ def encode(
             if isinstance(part, Text):
                 prompt.text(part.text)
                 continue
-            layout = contract.layout(part.width, part.height, len(conversation.images))
+            layout = contract.layout(part.width, part.height, number_of_images)
+            prompt.image()
             prompt.fixed(images.before)
             if images.number and (images.number.when == "always" or layout.sliced):
                 tokens(images.number.open)
@@ -53,4 +62,4 @@ def encode(
                 tokens(*slices.close)
             prompt.fixed(images.after)
         prompt.end()
-    return prompt.result(contract.bos)
+    return prompt.result(max_length)

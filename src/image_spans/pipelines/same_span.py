@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from image_spans.contract import Contract
@@ -12,14 +13,21 @@ from image_spans.subject import Tokenizer
 
 
 def encode(
-    tokenizer: Tokenizer, conversation: Conversation, *, contract: Contract, assembly: Assembly = "segments"
+    tokenizer: Tokenizer,
+    conversation: Conversation,
+    *,
+    contract: Contract,
+    assembly: Assembly = "segments",
+    max_length: int | None = None,
+    earlier: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """ids, bounds of the placeholder runs and labels of a conversation."""
     images, slices = contract.images, contract.slices
     assert slices is not None, "same_span needs slices in the contract"
-    prompt = Prompt(tokenizer, contract.template, assembly)
+    prompt = Prompt(tokenizer, contract, assembly, earlier)
     refuse_wrong_number(conversation)
-    count = 0
+    number_of_images = prompt.earlier_images + len(conversation.images)
+    count = prompt.earlier_images
 
     def token(name: str | None) -> None:
         if name is not None:
@@ -36,7 +44,8 @@ def encode(
             if isinstance(part, Text):
                 prompt.text(part.text)
                 continue
-            layout = contract.layout(part.width, part.height, len(conversation.images))
+            layout = contract.layout(part.width, part.height, number_of_images)
+            prompt.image()
             prompt.fixed(images.before)
             if images.number and (images.number.when == "always" or layout.sliced):
                 prompt.token(images.number.open)
@@ -60,4 +69,4 @@ def encode(
                 token(name)
             prompt.fixed(images.after)
         prompt.end()
-    return prompt.result(contract.bos)
+    return prompt.result(max_length)

@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis.errors import InvalidArgument
 
 from image_spans.contract import Contract
+from image_spans.conversation import Conversation
 from image_spans.errors import nearest
 from image_spans.strategies.sizes import CORNERS, GENERIC, Size, accepts, boundary_sizes
 
@@ -43,6 +44,19 @@ class Profile:
                 raise InvalidArgument(f"images_in names {role!r}, which is not one of roles{nearest(role, self.roles)}")
         if not 0 <= self.least <= self.most:
             raise InvalidArgument(f"least is {self.least} and most {self.most}; expected 0 <= least <= most")
+
+    def holds(self, conversation: Conversation) -> bool:
+        """Whether a conversation is inside the limits."""
+        messages = conversation.messages
+        return (
+            {message.role for message in messages} <= {*self.roles}
+            and {message.role for message in messages if message.images} <= {*self.images_in}
+            and self.least <= len(conversation.images) <= self.most
+            and (
+                self.any_size
+                or {(image.width, image.height) for image in conversation.images} <= {*self.boundary_sizes}
+            )
+        )
 
     @property
     def speakers(self) -> tuple[str, ...]:
