@@ -221,11 +221,16 @@ class Oracle:
         image = conversation.images[number]
         return self.contract.layout(image.width, image.height, len(conversation.images))
 
+    def interprets(self, role: str) -> bool:
+        """Whether typed text that spells the token of a role is that token."""
+        return role in self._interpreted.values()
+
     def expected(
         self,
         conversation: Conversation,
         features: Sequence[tuple[int, int]] | None = None,
         layouts: Mapping[int, Layout | None] | None = None,
+        apart: bool = False,
     ) -> Expected:
         """The structure of a conversation.
 
@@ -233,8 +238,9 @@ class Oracle:
             conversation: any conversation inside the contract.
             features: ``(image, slots)`` as the vision side delivers them; needed only for ``slots: from_features``.
             layouts: by image, instead of what the rule gives: what would stand there if they were those.
+            apart: whether a dummy prefix keeps a typed placeholder apart from one that stands before its text.
         """
-        build = _Builder()
+        build = _Builder(apart)
         arranged = self._arranged(conversation)
         order: list[int] = []
         begin, end = self._template.get("begin", ("", "")), self._template.get("end", ("", ""))
@@ -283,7 +289,7 @@ class Oracle:
                 break
             at, _, token = min(hits)
             if at == 0:
-                build.begin(message)  # a dummy prefix of the text may stand in front of its first token too
+                build.begin(message, typed=True)  # a dummy prefix may stand in front of the first token too
             build.text(text[:at], message)
             build.token(self._interpreted[token], 1, None, message)
             text = text[at + len(token) :]
@@ -342,7 +348,9 @@ def _reordered_by(
 class _Builder:
     """Collects tokens and the text between them; runs of placeholders that touch become one."""
 
-    def __init__(self) -> None:
+    def __init__(self, apart: bool) -> None:
+        self._apart = apart
+        self._blank_may_follow = False
         self.tokens: list[Token] = []
         self.gaps: list[list[Piece]] = [[]]
         self.owners: list[int | None] = []
@@ -352,9 +360,10 @@ class _Builder:
         if text:
             self.gaps[-1].append(Piece(text, message, ends))
 
-    def begin(self, message: int) -> None:
+    def begin(self, message: int, *, typed: bool = False) -> None:
         """A message begins here, or what somebody typed: an empty piece, in front of which a dummy prefix may stand."""
         self.gaps[-1].append(Piece("", message))
+        self._blank_may_follow = typed and self._apart
 
     def token(self, role: str, count: int, owner: int | None, message: int) -> None:
         if (
@@ -362,10 +371,12 @@ class _Builder:
             and self.tokens
             and self.tokens[-1][0] == role
             and not any(p.text for p in self.gaps[-1])
+            and not self._blank_may_follow
         ):
             self.gaps[-1].clear()
             self.tokens[-1] = (PLACEHOLDER, self.tokens[-1][1] + count)
             return
+        self._blank_may_follow = False
         self.tokens.append((role, count))
         self.gaps.append([])
         self.owners.append(owner)

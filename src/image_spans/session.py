@@ -270,17 +270,18 @@ class Session:
             told = f"{finding.headline}\n  {finding.cause.sentence}; see {self._reported[key]}"
             pytest.fail(told + note, pytrace=False)
         self._reported[key] = f"position {position}" if position else "above"
-        full = finding.having(reproduce=self._reproduce(finding, nodeid))
+        full = finding.having(reproduce=self._reproduce(finding, nodeid, spec.path))
         more = [f"\n  Also        {other.headline} ({other.cause.sentence})" for other in others]
         pytest.fail(str(full) + "".join(more) + note, pytrace=False)
 
-    def _reproduce(self, finding: Finding, nodeid: str) -> tuple[str, ...]:
+    def _reproduce(self, finding: Finding, nodeid: str, yaml: Path) -> tuple[str, ...]:
+        here = self._config.invocation_params.dir
         file, colons, rest = nodeid.partition("::")
-        file = _relative(self._config.rootpath / file, self._config.invocation_params.dir)
-        nodeid = file + colons + rest
+        nodeid = _relative(self._config.rootpath / file, here) + colons + rest
         if finding.conversation is None:
             return (f"pytest {_quoted(nodeid)}",)
         code = ascii(finding.conversation)  # a terminal without Unicode would spoil it, invisible characters too
+        file = _relative(yaml, here)
         where = "" if file == config.DEFAULT_FILE else f", {file!a}"
         return (
             f"pytest {_quoted(nodeid)} --spans-conversation {_quoted(code)}",

@@ -899,3 +899,21 @@ def test_verify():
         verify(subject(), ONE, "nothing")
     promise = contract(images={"grammar": "run", "placeholder": "<pad>", "slots": 4}, slices=None)
     verify(subject("placeholder_run", promised=promise), ONE, "spans.matched")
+
+
+def test_typed_placeholders_that_touch_under_a_dummy_prefix():
+    """The blank in front of the second text parts two typed placeholders, or is not there where both came at once."""
+    typed = Conversation([Message("user", [Text("a"), Text("<pad>"), Text("<pad>")])])
+    blank = 1032
+
+    def failing_on(ids):
+        one = subject(lambda tokenizer, given: ids, tokenizer=ToyTokenizer(dummy=True), literals="interpret")
+        case = Bench(one).case(typed)
+        single = [check for check in checks.checks().values() if check.family == "single"]
+        names = [check.name for check in single if check.inapplicable(one.contract, one.returns) is None]
+        return [name for name in names if isinstance(checks.judge(case, name), Finding)]
+
+    assert failing_on([blank, A, blank, P, blank, P]) == []
+    assert failing_on([blank, A, P, P]) == []
+    assert failing_on([blank, A, P]) == ["spans.slots"]
+    assert failing_on([blank, A, blank, P, B, P]) != []
