@@ -21,12 +21,18 @@ class Unavailable(Exception):
     """
 
 
+LONGEST_WORDS = 500
+"""Characters of somebody else's message that are shown: it may hold a whole prompt, or a tensor."""
+
+
 def words(error: BaseException) -> str:
     """An exception of somebody else in words: its class and text, even where the text cannot be had."""
     try:
         text = str(error)
     except Exception:  # its __str__ is foreign code too
         text = ""
+    if len(text) > LONGEST_WORDS:
+        text = f"{text[:LONGEST_WORDS]}... ({len(text)} characters)"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

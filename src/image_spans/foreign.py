@@ -234,9 +234,14 @@ class _Sink:
         self._foreign.pass_on(self.stream, text)
         return len(text)
 
+    def close(self) -> None:
+        """Not the stream: it is not the caller's to close."""
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 
 
-def _streams() -> tuple[tuple[Any, TextIO], tuple[Any, TextIO]]:
-    return (redirect_stdout, sys.stdout), (redirect_stderr, sys.stderr)
+def _streams() -> list[tuple[Any, TextIO]]:
+    """What has to be redirected; a process without a terminal may have none."""
+    streams = ((redirect_stdout, sys.stdout), (redirect_stderr, sys.stderr))
+    return [(to, stream) for to, stream in streams if stream is not None]

@@ -524,6 +524,11 @@ class _Cache:
     last: Conversation | None = None
 
 
+def forget() -> None:
+    """What mutants with a memory remember of another test."""
+    _Cache.last = None
+
+
 @mutant("paths.agree", cause="keeps-state")
 def cached_answer_is_cut(tokenizer, conversation, right):
     """F14: the same prompt again comes from a cache that forgot the last id."""

@@ -12,7 +12,7 @@ from image_spans import checks, strategies
 from image_spans.engine import FAMILIES, Engine
 from image_spans.pipelines import reference
 from image_spans.subject import Subject
-from mutants import MUTANTS, Mutant
+from mutants import MUTANTS, Mutant, forget
 from support import ToyTokenizer, facts
 
 BUDGET = 60
@@ -20,6 +20,7 @@ PRECHECKS = {"contract.tokens", "contract.bos"}
 
 
 def subject_of(mutant: Mutant, tokenizer: ToyTokenizer, *, broken: bool) -> Subject:
+    forget()
     entries = ("encode", "batch", "continue")
     right, collate, extend = (
         partial(reference(mutant.pipeline, entry), tokenizer, contract=mutant.contract) for entry in entries

@@ -127,6 +127,7 @@ OBSERVED = {  # BOS id, what the native call puts in front, dummy prefix
     "trained-wordpiece": (1, (1,), True),
     "trained-unigram": (None, (), True),
     "trained-byte-bpe": (0, (0,), False),
+    "trained-own-grammar": (None, (), False),
 }
 SUFFIX = {"trained-wordpiece": (2,)}
 LOSSY = ("toy-unigram", "trained-no-bos-id", "trained-extra-first-token", "trained-wordpiece", "trained-unigram")

@@ -1,0 +1,144 @@
+"""Calling code that is not ours: limits of time and output, and no way out."""
+
+from __future__ import annotations
+
+import io
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+from image_spans.errors import LONGEST_WORDS, words
+from image_spans.foreign import LOUD, SHOWN, Foreign, LeftTheProcess, PrintedTooMuch, TookTooLong
+
+LIMIT = 0.4
+
+
+@pytest.fixture
+def foreign():
+    made = Foreign(LIMIT)
+    yield made
+    made.close()
+
+
+def call(foreign, function, *arguments, **keywords):
+    return foreign.call(lambda: "a test", function, *arguments, **keywords)
+
+
+def spin(seconds: float = 1e9) -> str:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+    return "done"
+
+
+def test_what_ends_in_time_is_returned(foreign):
+    assert call(foreign, spin, LIMIT / 4) == "done"
+    assert call(foreign, pow, 2, 5) == 32
+    with pytest.raises(KeyError, match="mine"):
+        call(foreign, {}.__getitem__, "mine")
+
+
+@pytest.mark.parametrize("endless", [spin, lambda: time.sleep(1e6), threading.Event().wait])
+def test_what_does_not_end_is_interrupted_and_the_next_call_is_not(foreign, endless):
+    for _ in range(2):
+        with pytest.raises(TookTooLong, match=f"did not end within {LIMIT:g} seconds"):
+            call(foreign, endless)
+        assert call(foreign, pow, 2, 5) == 32
+
+
+def test_outside_of_the_main_thread_too(foreign):
+    seen = []
+
+    def in_thread():
+        try:
+            call(foreign, spin)
+        except TookTooLong as error:
+            seen.append(error)
+        seen.append(call(foreign, pow, 2, 5))
+
+    thread = threading.Thread(target=in_thread)
+    thread.start()
+    thread.join(60)
+    assert [type(one) for one in seen] == [TookTooLong, int]
+
+
+def test_a_call_inside_a_call_has_a_time_of_its_own(foreign):
+    def outer():
+        for _ in range(4):
+            call(foreign, spin, LIMIT / 2)  # together more than the limit
+        return "outer done"
+
+    assert call(foreign, outer) == "outer done"
+
+    def stuck_inside():
+        with pytest.raises(TookTooLong):
+            call(foreign, spin)
+        return "went on"
+
+    assert call(foreign, stuck_inside) == "went on"
+
+
+def test_a_limit_of_its_own(foreign):
+    assert call(foreign, spin, 2 * LIMIT, limit=60.0) == "done"
+    assert call(Foreign(), spin, LIMIT) == "done"
+
+
+def test_the_timer_of_somebody_else_still_rings(foreign):
+    rung = []
+    before = signal.signal(signal.SIGALRM, lambda *_: rung.append(True))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, LIMIT / 4)
+        assert call(foreign, spin, LIMIT / 2) == "done"
+        assert rung == [True]
+        assert signal.getsignal(signal.SIGALRM) is not before
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("way_out", [SystemExit(3), GeneratorExit(), pytest.skip.Exception("no")])
+def test_the_ways_out_are_errors(foreign, way_out):
+    def leave():
+        raise way_out
+
+    with pytest.raises(LeftTheProcess, match=type(way_out).__name__):
+        call(foreign, leave)
+
+
+def test_the_user_may_interrupt(foreign):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        call(foreign, interrupted)
+
+
+def test_printing_is_passed_on_in_part(foreign, capsys):
+    for number in range(2000):
+        call(foreign, print, f"line {number} of what the code under test has to say")
+    told = capsys.readouterr().out
+    assert told.startswith("line 0 of what")
+    assert told.count("is not shown") == 1
+    assert len(told) < SHOWN + 200
+    with pytest.raises(PrintedTooMuch, match=f"printed {LOUD + 1} characters in one call"):
+        call(foreign, print, "x" * LOUD)
+    with pytest.raises(PrintedTooMuch):
+        call(foreign, lambda: print("x" * LOUD, file=sys.stderr))
+
+
+def test_a_stream_cannot_be_closed_and_may_be_missing(foreign, monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    call(foreign, lambda: sys.stdout.close())
+    assert not stream.closed
+    monkeypatch.setattr(sys, "stderr", None)
+    assert call(foreign, pow, 2, 5) == 32
+
+
+def test_long_words_are_cut():
+    said = words(ValueError("x" * 10**6))
+    assert said == f"ValueError: {'x' * LONGEST_WORDS}... (1000000 characters)"
+    assert words(ValueError()) == "ValueError"
