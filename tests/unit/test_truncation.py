@@ -332,6 +332,23 @@ def test_an_image_goes_with_the_text_that_is_written_round_it():
         assert verdict(able(truncation={"policy": "never_split", "side": side}, images=FIXED), one_image) is None
 
 
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_images_that_touch_may_have_one_bound_and_be_cut_apart(side):
+    """aa........bb, of two images: one run, which may be cut in its middle alone."""
+    touching = Conversation([Message("user", [Text("aa"), SMALL, SMALL, Text("bb")])])
+
+    def one_bound(right, conversation, limit):
+        made = right(conversation, max_length=limit)
+        bounds = made["image_bounds"]
+        return {**made, "image_bounds": [(bounds[0][0], bounds[-1][1])] if bounds else []}
+
+    promised = {"images": RUN, "slices": None, "truncation": {"policy": "never_split", "side": side}}
+    right = partial(reference("placeholder_run"), able(**promised).tokenizer, contract=contract(**promised))
+    one = replace(able(**promised), pipeline=lambda given, max_length=None: one_bound(right, given, max_length))
+    assert verdict(one, touching) is None
+    assert len(one.encode(touching, max_length=7).ids) == 6
+
+
 def test_only_where_it_is_declared():
     check = checks.checks()["truncation.policy"]
     able_ = frozenset({"max_length"})

@@ -338,10 +338,8 @@ def _judge_sides(case: Case, whole: _Whole, limit: int, cut: Encoding, places: l
     full = case.encoding
     assert full is not None
     if full.image_bounds is not None and cut.image_bounds is not None:
-        kept = {*places}
-        wanted = [
-            (bisect_left(places, start), bisect_left(places, end)) for start, end in full.image_bounds if start in kept
-        ]
+        moved = [(bisect_left(places, start), bisect_left(places, end)) for start, end in full.image_bounds]
+        wanted = [(start, end) for start, end in moved if start < end]
         if cut.image_bounds != wanted:
             index = first_difference(cut.image_bounds, wanted)
             got, there = _entry(cut.image_bounds, index), _entry(wanted, index)
