@@ -814,6 +814,7 @@ def _batch(case: Case, finding: Finding) -> Cause | None:
         where = "on the padding" if "filled" in facts else "beside it"
         return Cause(f"{key}-misplaced", f"{key} were not padded like the ids: they are wrong {where}")
     flags = {
+        "no_pad": ("pad-unknown", "the contract names a padding token that the tokenizer does not have"),
         "ragged": ("rows-ragged", "the rows were not padded to one length"),
         "shorter": ("rows-cut", "rows are cut: padding is counted before images are expanded, or a limit is built in"),
         "reordered": ("rows-reordered", "the rows do not come out in the order in which they go in"),

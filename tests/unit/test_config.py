@@ -117,6 +117,18 @@ def only_one(conversation):
     return []
 
 
+def two(tokenizer, conversation):
+    return []
+
+
+def rows(tokenizer, conversations, *, padding_side):
+    return {"input_ids": [[] for _ in conversations]}
+
+
+def longer(tokenizer, encoding, message, *, greeting=""):
+    return [*encoding, greeting]
+
+
 def two_wide(width, height, number_of_images, *, slots):
     return Layout(Block(1, slots), ((Block(1, slots), Block(1, slots)),))
 
@@ -789,6 +801,24 @@ BAD_FILES |= {
         "or a tag moves; find the commit with git ls-remote https://huggingface.co/a/b or at "
         "https://huggingface.co/a/b/commits/main",
     ),
+    "truncation that nothing asks for": (
+        changed("literals: plain", "truncation: reject"),
+        f"{FILE}:3: {TOY}: the contract's truncation reject needs pipeline.accepts: [max_length]",
+    ),
+    "unknown truncation": (
+        changed("literals: plain", "truncation: cut"),
+        f"{FILE}:15: {TOY}.contract.truncation: expected one of never_split, reject, drop_images, unsupported, "
+        "found 'cut'",
+    ),
+    "batch that is no function": (
+        changed("returns: [image_bounds]", "batch: flat_slice"),
+        f"{FILE}:7: {TOY}.pipeline.batch: unknown pipeline 'flat_slice'; did you mean 'flat_slices'? (or "
+        "module:function)",
+    ),
+    "limit as an option of a reference pipeline": (
+        changed("encode: flat_slices", "encode: flat_slices\n      options: {max_length: 4}"),
+        f"{FILE}:7: {TOY}.pipeline.options: flat_slices has no option 'max_length'; known: assembly",
+    ),
     "role that is a key of the template": (
         changed("literals: plain", "input: {roles: [user, begin]}"),
         f"{FILE}:15: {TOY}.contract.input.roles: 'begin' cannot name a role: in template it stands for no message",
@@ -1040,6 +1070,36 @@ def test_load_subject_with_a_pipeline_of_the_folder() -> None:
     assert subject.markers_as_text
 
 
+def test_load_subject_with_other_entries() -> None:
+    write(
+        changed(
+            "returns: [image_bounds]",
+            "returns: [image_bounds, labels]\n      accepts: [max_length]\n      batch: flat_slices\n"
+            "      continue: flat_slices\n      options: {assembly: whole_text}",
+        ).replace("literals: plain", "truncation: never_split\n      pad: <s>")
+    )
+    subject = load_subject("toy")
+    assert subject.abilities == {"image_bounds", "labels", "max_length", "batch", "continue"}
+    assert len(subject.encode(HELLO, max_length=3).ids) == 3
+    assert subject.batch is not None
+    assert subject.batch([HELLO, PICTURE], padding_side="left")["input_ids"][0][:2] == [0, 0]
+    assert subject.extend is not None
+    twice = subject.extend(subject.pipeline(HELLO), HELLO.messages[0])["input_ids"]
+    assert twice == subject.encode(HELLO).ids * 2
+
+
+def test_load_subject_with_entries_of_the_folder() -> None:
+    write(
+        changed(
+            "encode: flat_slices\n      returns: [image_bounds]",
+            "encode: toy_pipeline:encode\n      continue: toy_pipeline:longer\n      options: {greeting: x}",
+        )
+    )
+    subject = load_subject("toy")
+    assert subject.extend is not None
+    assert subject.extend([1], HELLO.messages[0]) == [1, "x"]
+
+
 def test_the_native_object_is_what_a_pipeline_gets() -> None:
     write(changed("encode: flat_slices\n      returns: [image_bounds]", "encode: toy_pipeline:encode"))
     subject = load_subject("toy")
@@ -1103,6 +1163,34 @@ BAD_LOADS = {
         changed(PIPELINE_OF, "encode: toy_pipeline:only_one"),
         "pipeline.options: toy_pipeline:only_one cannot be called with 2 arguments and its options: "
         "too many positional arguments",
+    ),
+    "no limit": (
+        changed(PIPELINE_OF, "encode: toy_pipeline:two\n      accepts: [max_length]"),
+        "pipeline.options: toy_pipeline:two does not take max_length=",
+    ),
+    "no padding side": (
+        changed(PIPELINE_OF, "encode: toy_pipeline:two\n      batch: toy_pipeline:two"),
+        "pipeline.options: toy_pipeline:two does not take padding_side=",
+    ),
+    "no message": (
+        changed(PIPELINE_OF, "encode: toy_pipeline:two\n      continue: toy_pipeline:two"),
+        "pipeline.options: toy_pipeline:two cannot be called with 3 arguments and its options: "
+        "too many positional arguments",
+    ),
+    "option of the batch": (
+        changed(
+            PIPELINE_OF, "encode: toy_pipeline:encode\n      batch: toy_pipeline:rows\n      options: {greeting: '>'}"
+        ),
+        "pipeline.options: toy_pipeline:rows has no option 'greeting'",
+    ),
+    "no height": (
+        changed(PIPELINE_OF, "encode: toy_pipeline:two\n      predict: toy_pipeline:only_one"),
+        "pipeline.predict: toy_pipeline:only_one cannot be called with 2 arguments and its options: "
+        "too many positional arguments",
+    ),
+    "no function of the batch": (
+        changed("returns: [image_bounds]", "batch: toy_pipeline:row"),
+        "'toy_pipeline:row': toy_pipeline has no 'row'; did you mean 'rows'?",
     ),
     "rule": (
         changed("slots: 4", "slots: toy_pipeline:nothing"),

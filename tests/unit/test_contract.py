@@ -272,6 +272,18 @@ def test_defaults():
     assert plain.literals.policy_for("<pad>") == "plain"
     assert plain.markers == {"placeholder": "<pad>"}
     assert plain.folder is None
+    truncation = plain.truncation
+    assert (truncation.policy, truncation.side, truncation.keep_bos) == ("unsupported", "right", True)
+    assert (plain.pad, plain.batch_fill) == (None, {})
+
+
+def test_truncation_and_padding():
+    assert contract(truncation="reject").truncation.policy == "reject"
+    assert contract(truncation={"policy": "never_split", "side": "left"}).truncation.side == "left"
+    assert contract(batch_fill={"labels": -1}).batch_fill == {"labels": -1}
+    for wrong in ({"truncation": "cut"}, {"truncation": {"keep_bos": 1}}, {"batch_fill": {"mask": 0}}):
+        with pytest.raises(ValidationError):
+            contract(**wrong)
 
 
 def test_numbering_is_spelled_from():

@@ -9,7 +9,7 @@ import pytest
 
 from image_spans import checks
 from image_spans.case import Bench
-from image_spans.checks.truncation import EXAMPLES
+from image_spans.checks.truncation import EXAMPLES, _without
 from image_spans.conversation import Conversation, Image, Message, Text
 from image_spans.engine import Engine, diagnosed
 from image_spans.findings import Finding
@@ -284,6 +284,69 @@ def test_dropped_images_take_their_place_with_them():
         return right(only, max_length=limit)
 
     assert verdict(able(text_only, truncation="drop_images")) is None
+
+
+NUMBERED = {key: value for key, value in FIXED.items() if key not in ("before", "after")}
+NUMBERED["number"] = {"open": "<image_id>", "close": "</image_id>"}
+
+
+@pytest.mark.parametrize("images", [FIXED, NUMBERED], ids=["text round images", "numbers"])
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_a_prompt_may_be_written_anew_without_the_images_that_are_dropped(images, side):
+    def anew(right, conversation, limit):
+        made = right(conversation)
+        while limit is not None and len(made["input_ids"]) > limit:
+            left = list(range(len(conversation.images)))[1 if side == "left" else 0 :][: len(conversation.images) - 1]
+            if not conversation.images:
+                return right(conversation, max_length=limit)
+            conversation = _without(conversation, frozenset(left))
+            made = right(conversation)
+        return made
+
+    one = able(anew, truncation={"policy": "drop_images", "side": side}, images=images)
+    for conversation in (*EXAMPLES, ASKED, Conversation([Message("user", [SMALL])])):
+        assert verdict(one, conversation) is None, conversation
+
+
+def test_an_image_goes_with_the_text_that_is_written_round_it():
+    """xy[....]z: cut inside, the image may leave its text behind or take it along."""
+    one_image = Conversation([Message("user", [Text("ab"), SMALL, Text("cd")])])
+
+    def along(side):
+        def pipeline(right, conversation, limit):
+            whole = right(conversation)
+            ids = whole["input_ids"]
+            if limit is None or limit >= len(ids):
+                return whole
+            if side == "right":
+                return prefix(right, conversation, 2 if 2 < limit < 12 else limit)
+            cut = len(ids) - limit
+            cut = 12 if 2 < cut < 12 else cut
+            bounds = [(start - cut, end - cut) for start, end in whole["image_bounds"] if start >= cut]
+            return {"input_ids": ids[cut:], "labels": whole["labels"][cut:], "image_bounds": bounds}
+
+        return able(pipeline, truncation={"policy": "never_split", "side": side}, images=FIXED)
+
+    for side in ("right", "left"):
+        assert verdict(along(side), one_image) is None
+        assert verdict(able(truncation={"policy": "never_split", "side": side}, images=FIXED), one_image) is None
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_images_that_touch_may_have_one_bound_and_be_cut_apart(side):
+    """aa........bb, of two images: one run, which may be cut in its middle alone."""
+    touching = Conversation([Message("user", [Text("aa"), SMALL, SMALL, Text("bb")])])
+
+    def one_bound(right, conversation, limit):
+        made = right(conversation, max_length=limit)
+        bounds = made["image_bounds"]
+        return {**made, "image_bounds": [(bounds[0][0], bounds[-1][1])] if bounds else []}
+
+    promised = {"images": RUN, "slices": None, "truncation": {"policy": "never_split", "side": side}}
+    right = partial(reference("placeholder_run"), able(**promised).tokenizer, contract=contract(**promised))
+    one = replace(able(**promised), pipeline=lambda given, max_length=None: one_bound(right, given, max_length))
+    assert verdict(one, touching) is None
+    assert len(one.encode(touching, max_length=7).ids) == 6
 
 
 def test_only_where_it_is_declared():

@@ -104,6 +104,9 @@ def _judge_row(
     if row.ids[own] != single.ids:
         return _another(case, index, row, single, singles, batch)
     pad = _padding_id(case)
+    if pads and pad is None and case.subject.contract.pad is not None:
+        message = f"the contract's padding {case.subject.contract.pad!r} is no token of the vocabulary"
+        return _finding(case, batch, message, no_pad=True)
     wrong = next((at for at in pads if row.ids[at] != (row.ids[pads[0]] if pad is None else pad)), None)
     if wrong is not None:
         name = case.id_name(row.ids[wrong])

@@ -20,7 +20,7 @@ from image_spans.conversation import Conversation, Image, Message, Text
 from image_spans.errors import words
 from image_spans.findings import Finding, first_difference
 from image_spans.foreign import MISBEHAVIOUR, TookTooLong
-from image_spans.oracles import PLACEHOLDER, scan
+from image_spans.oracles import PLACEHOLDER, Expected, scan
 from image_spans.subject import BadEncoding, Encoding
 
 NAME = "truncation.policy"
@@ -338,10 +338,8 @@ def _judge_sides(case: Case, whole: _Whole, limit: int, cut: Encoding, places: l
     full = case.encoding
     assert full is not None
     if full.image_bounds is not None and cut.image_bounds is not None:
-        kept = {*places}
-        wanted = [
-            (bisect_left(places, start), bisect_left(places, end)) for start, end in full.image_bounds if start in kept
-        ]
+        moved = [(bisect_left(places, start), bisect_left(places, end)) for start, end in full.image_bounds]
+        wanted = [(start, end) for start, end in moved if start < end]
         if cut.image_bounds != wanted:
             index = first_difference(cut.image_bounds, wanted)
             got, there = _entry(cut.image_bounds, index), _entry(wanted, index)
@@ -389,7 +387,8 @@ def _judge_features(case: Case, whole: _Whole, limit: int, cut: Encoding, slots:
         delivered[image] = delivered.get(image, 0) + count
     found = [count for _, count in sorted(delivered.items()) if count]
     wanted = [count for count in slots if count]
-    if found == wanted:
+    merged = len(wanted) < len(found)  # images that touch may be one run: only their sum can be told
+    if found == wanted or (merged and sum(found) == sum(wanted)):
         return None
     message = (
         f"{len(cut.ids)} of {whole.length} ids stay, with {sum(wanted)} placeholders of {len(wanted)} images, "
@@ -423,32 +422,44 @@ def _judge_drop(case: Case, whole: _Whole, limit: int, cut: Encoding) -> Finding
             if verdict is None:
                 return None
             first = first or verdict  # another choice of images may give the same ids
-    if first is not None:
+    if first is not None and "beside" not in first.facts:
         return first
     # The prompt may have been written anew without the images that are gone: other numbers, other merges.
     for kept in _choices(count):
         expected = case.bench.oracle.expected(_without(case.conversation, kept))
         if expected.tokens == found.tokens:
-            break
-    else:
-        at = len(cut.ids) if not found.tokens else found.starts[-1]
-        message = f"the structure that is left is not that of whole images; {whole.length} would hold all"
-        return _finding(case, limit, message, at=at, split=(at, at))
-    texts = case.bench.texts
+            verdict = _judge_anew(case, whole, limit, cut, expected, whole_text=first is not None)
+            if verdict is None:
+                return None
+            first = first or verdict
+    at = len(cut.ids) if not found.tokens else found.starts[-1]
+    message = f"the structure that is left is not that of whole images; {whole.length} would hold all"
+    return first or _finding(case, limit, message, at=at, split=(at, at))
+
+
+def _judge_anew(
+    case: Case, whole: _Whole, limit: int, cut: Encoding, expected: Expected, *, whole_text: bool
+) -> Finding | None:
+    """Whether what came back is what a conversation without some images gives, cut on the declared side.
+
+    ``whole_text``: its text must be there from end to end, since taken for a cut it was cut too short.
+    """
+    found, texts = scan(cut.ids, case.bench.roles, case.subject.facts.bos), case.bench.texts
     outer = [gap for gap in range(len(expected.gaps)) if not expected.inside_block(gap)]
     got = "".join("".join(texts.decode(found.gap(gap)) for gap in outer if found.gap(gap)).split()).strip("\ufffd")
     given = "".join(piece.text for gap in outer for piece in expected.gaps[gap])
     forms = {"".join(form.split()) for form in (given, texts.alone(given)[1])}
-    if not any(form.endswith(got) if whole.left else form.startswith(got) for form in forms):
+    is_cut = any(form.endswith(got) if whole.left else form.startswith(got) for form in forms)
+    if got not in forms if whole_text else not is_cut:
         return _finding(case, limit, "text is lost or stands in another order", changed=True)
     if cut.image_bounds is not None and cut.image_bounds != found.runs and not tile(cut.image_bounds, found.runs):
         message = f"the bounds are {cut.image_bounds}, the placeholders stand at {found.runs}"
         return _finding(case, limit, message, bounds=True, uncut=False)
-    slots = [0] * count
+    slots: dict[int, int] = {}
     for (role, repeats), owner in zip(expected.tokens, expected.owners, strict=True):
         if role == PLACEHOLDER and owner is not None:
-            slots[owner] += repeats
-    return _judge_features(case, whole, limit, cut, slots)
+            slots[owner] = slots.get(owner, 0) + repeats
+    return _judge_features(case, whole, limit, cut, [slots[image] for image in sorted(slots)])
 
 
 def _cut_of(whole: _Whole, length: int, rest: int) -> list[int]:
