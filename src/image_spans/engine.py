@@ -58,6 +58,8 @@ class Tally:
     """Fingerprint to the first finding."""
     blocked_by: Counter[str] = field(default_factory=Counter)
     """Needed checks that failed, with the number of conversations."""
+    blocked_on: dict[str, dict[Conversation, None]] = field(default_factory=dict)
+    """Needed check to the conversations on which it failed: those of the pass, or related ones."""
 
 
 @dataclass
@@ -186,6 +188,7 @@ class Engine:
             tally.findings.setdefault(found.fingerprint, found)
         elif verdict.because_of is not None:
             tally.blocked_by[verdict.because_of] += 1
+            tally.blocked_on.setdefault(verdict.because_of, {})[verdict.on or case.conversation] = None
 
     def conversations(self, subject: Subject, position: str, family: Family) -> tuple[Conversation, ...]:
         """The conversations of a pass: kept failures first, then the draws."""
@@ -344,8 +347,14 @@ def diagnosed(case: Case, finding: Finding) -> Finding:
     return finding.having(cause=diagnose(case, finding), strip=strip)
 
 
-def verify(subject: Subject, conversation: Conversation, *names: str) -> None:
+def verify(subject: Subject, conversation: Conversation, *names: str, timeout: float = 0.0) -> None:
     """Judge one conversation with the named checks (default: all that need no hazards or variants).
+
+    Args:
+        subject: what is judged.
+        conversation: what it is given.
+        names: checks or groups of checks.
+        timeout: seconds that a call of the pipeline may take; 0: any time.
 
     Raises:
         Finding: the first check that fails, with its cause.
@@ -354,7 +363,7 @@ def verify(subject: Subject, conversation: Conversation, *names: str) -> None:
     chosen = [one for name in names for one in checks.find(name)] or [
         check.name for check in checks.checks().values() if check.family in ("once", "single")
     ]
-    engine = Engine(1, 0)
+    engine = Engine(1, 0, foreign=Foreign(timeout))
     case: Case | None = None
     for name in chosen:
         check = checks.checks()[name]
@@ -373,11 +382,10 @@ def _found(case: Case, name: str) -> Finding | None:
     """The finding of a check on a case, or of the check that kept it from being judged."""
     verdict = checks.judge(case, name)
     if isinstance(verdict, checks.NotJudged) and verdict.because_of is not None:
-        blocker = case.verdicts.get(verdict.because_of)
-        verdict = blocker if isinstance(blocker, Finding) else _blocked(case, name, verdict.because_of)
+        other = case.again(verdict.on or case.conversation)
+        blocker = checks.judge(other, verdict.because_of)
+        if isinstance(blocker, Finding):
+            return diagnosed(other, blocker)
+        # It has just failed: a pipeline with a memory.
+        return case.finding(name, f"{verdict.because_of} failed, so {name} cannot be judged on this conversation")
     return diagnosed(case, verdict) if isinstance(verdict, Finding) else None
-
-
-def _blocked(case: Case, name: str, blocker: str) -> Finding:
-    message = f"{blocker} fails on a related conversation, so {name} cannot be judged on this one"
-    return case.finding(name, message)

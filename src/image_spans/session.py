@@ -276,15 +276,18 @@ class Session:
         file, colons, rest = nodeid.partition("::")
         file = _relative(self._config.rootpath / file, self._config.invocation_params.dir)
         nodeid = file + colons + rest
-        if finding.conversation is None:
-            return (f"pytest {_quoted(nodeid)}",)
-        code = ascii(finding.conversation)  # a terminal without Unicode would spoil it, invisible characters too
+        command = f"pytest {_quoted(nodeid)}"
+        code = "Conversation([])"  # a check of the vocabulary looks at none
+        if finding.conversation is not None:
+            code = ascii(finding.conversation)  # a terminal without Unicode would spoil it, invisible characters too
+            command += f" --spans-conversation {_quoted(code)}"
+        timeout = ""
+        if finding.cause.name == "does-not-end":
+            command += f" --spans-timeout={self.foreign.limit:g}"
+            timeout = f", timeout={self.foreign.limit:g}"
         where = "" if file == config.DEFAULT_FILE else f", {file!a}"
-        return (
-            f"pytest {_quoted(nodeid)} --spans-conversation {_quoted(code)}",
-            "python: from image_spans import *",
-            f"        load_subject({finding.subject!r}{where}).encode({code})",
-        )
+        load = f"load_subject({finding.subject!r}{where})"
+        return command, f"from image_spans import *; verify({load}, {code}, {finding.check!r}{timeout})"
 
     def _load(self, spec: config.SubjectSpec, check: str) -> Subject:
         __tracebackhide__ = True
