@@ -191,8 +191,8 @@ def read(path: str | os.PathLike[str] = DEFAULT_FILE) -> list[SubjectSpec]:
         line = document.line(where)
         known = entry.known_failures
         specs.append(SubjectSpec(name, entry.tokenizer, entry.pipeline, entry.contract, file, line, label, known))
-        for index, key, text in problems(known, entry.contract.input):
-            document.add((*where, "known_failures", index, key), text)
+        for index, wrong, text in problems(known, entry.contract.input):
+            document.add((*where, "known_failures", index, wrong), text)
         for call in _calls(specs[-1]):
             if not discovery.is_reference(call.name):  # nothing of the user's is imported yet
                 for key, text in call.problems():

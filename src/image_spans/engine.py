@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -99,6 +99,7 @@ class Engine:
         self._benches: dict[int, Bench] = {}
         self._drawn: dict[tuple[strategies.Profile, str, str], tuple[Conversation, ...]] = {}
         self._prechecks: dict[tuple[int, str], Finding | None] = {}
+        self._replayed: dict[tuple[int, str, Conversation], checks.Verdict] = {}
 
     def bench(self, subject: Subject) -> Bench:
         """The bench of a subject."""
@@ -125,14 +126,43 @@ class Engine:
         found = [self.precheck(subject, check.name) for check in checks.checks().values() if check.family == "once"]
         return [finding for finding in found if finding is not None]
 
-    def survey(self, subject: Subject, position: str, family: str) -> Pass:
-        """The pass of a subject, position and family; made once."""
+    def survey(
+        self,
+        subject: Subject,
+        position: str,
+        family: str,
+        examples: Mapping[str, Sequence[Conversation]] | None = None,
+    ) -> Pass:
+        """The pass of a subject, position and family; made once.
+
+        ``examples`` are judged first, each by its own check alone: the others must not be disturbed by what was
+        recorded for one.
+        """
         key = (subject.name, position, family)
         if key not in self.passes:
-            self.passes[key] = self._make_pass(subject, position, FAMILIES[family])
+            self.passes[key] = self._make_pass(subject, position, FAMILIES[family], examples or {})
         return self.passes[key]
 
-    def _make_pass(self, subject: Subject, position: str, family: Family) -> Pass:
+    def replay(self, subject: Subject, conversation: Conversation, name: str) -> checks.Verdict:
+        """What a check says of a recorded conversation, with the cause; asked once."""
+        key = (id(subject), name, conversation)
+        if key not in self._replayed:
+            bench = self.bench(subject)
+            before = bench.stuck
+            case = bench.case(conversation)
+            self.verdict(case, "pipeline.encodes")
+            verdict = self.verdict(case, name)
+            if isinstance(verdict, Finding):
+                elsewhere = verdict.conversation != conversation  # it is stuck since then, and was not called
+                verdict = checks.NotJudged(name, verdict.conversation) if elsewhere else diagnosed(case, verdict)
+            if before is None:
+                bench.stuck = None  # that it does not end on this one is known: the search for others goes on
+            self._replayed[key] = verdict
+        return self._replayed[key]
+
+    def _make_pass(
+        self, subject: Subject, position: str, family: Family, examples: Mapping[str, Sequence[Conversation]]
+    ) -> Pass:
         names = [
             check.name
             for check in checks.checks().values()
@@ -141,6 +171,9 @@ class Engine:
         conversations = self.conversations(subject, position, family)
         tallies = {name: Tally() for name in names}
         bench = self.bench(subject)
+        for name, recorded in examples.items():
+            for conversation in recorded if name in tallies else ():
+                _count(self.replay(subject, conversation, name), tallies[name], conversation)
         for conversation in conversations:
             case = bench.case(conversation)
             self._judge_all(case, names, position)
@@ -180,15 +213,7 @@ class Engine:
             verdict = checks.judge(case, name)
         else:
             verdict = stuck if stuck.check == name else checks.NotJudged(stuck.check)
-        if verdict is None:
-            tally.judged += 1
-        elif isinstance(verdict, Finding):
-            tally.judged += 1
-            found = diagnosed(case, verdict)
-            tally.findings.setdefault(found.fingerprint, found)
-        elif verdict.because_of is not None:
-            tally.blocked_by[verdict.because_of] += 1
-            tally.blocked_on.setdefault(verdict.because_of, {})[verdict.on or case.conversation] = None
+        _count(diagnosed(case, verdict) if isinstance(verdict, Finding) else verdict, tally, case.conversation)
 
     def conversations(self, subject: Subject, position: str, family: Family) -> tuple[Conversation, ...]:
         """The conversations of a pass: kept failures first, then the draws."""
@@ -305,6 +330,17 @@ class Engine:
         key = self._key(subject, position, family)
         for value in list(self.database.fetch(key)):
             self.database.delete(key, value)
+
+
+def _count(verdict: checks.Verdict, tally: Tally, conversation: Conversation) -> None:
+    if verdict is None:
+        tally.judged += 1
+    elif isinstance(verdict, Finding):
+        tally.judged += 1
+        tally.findings.setdefault(verdict.fingerprint, verdict)
+    elif verdict.because_of is not None:
+        tally.blocked_by[verdict.because_of] += 1
+        tally.blocked_on.setdefault(verdict.because_of, {})[verdict.on or conversation] = None
 
 
 _ANY = (float("inf"), float("inf"))
