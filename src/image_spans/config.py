@@ -21,6 +21,7 @@ from pydantic_core import PydanticCustomError
 from image_spans import discovery, grammars, pipelines, slicing, tokenizers
 from image_spans.contract import ORDERS, Contract, Model, Options
 from image_spans.errors import ConfigError, nearest, words
+from image_spans.known_failures import KnownFailure, problems
 from image_spans.subject import RETURNS, Subject
 from image_spans.tokenizers import TokenizerSpec
 from image_spans.yaml_nodes import KeyPath, dotted, found, message, read_document, refuse
@@ -91,6 +92,7 @@ class _Entry(Model):
     tokenizer: TokenizerSpec
     pipeline: PipelineSpec
     contract: Contract
+    known_failures: tuple[KnownFailure, ...] = ()
 
     @model_validator(mode="after")
     def _truncation_is_accepted(self) -> _Entry:
@@ -147,6 +149,7 @@ class SubjectSpec:
     """Where the subject begins in it."""
     label: str = field(compare=False)
     """What messages call the file."""
+    known_failures: tuple[KnownFailure, ...] = field(default=(), compare=False)
 
     def __hash__(self) -> int:
         return hash((self.path, self.name))  # the options of a spec are mappings, which have no hash
@@ -155,6 +158,10 @@ class SubjectSpec:
     def folder(self) -> Path:
         """The file's folder: relative paths and ``module:function`` names are looked up there first."""
         return self.path.parent
+
+    def known(self, fingerprint: str) -> KnownFailure | None:
+        """The known failure of this fingerprint."""
+        return next((one for one in self.known_failures if one.fingerprint == fingerprint), None)
 
     def fetch(self) -> bool:
         """Fetch what the subject's source needs from the network; False where nothing was to be done.
@@ -192,9 +199,11 @@ def read(path: str | os.PathLike[str] = DEFAULT_FILE) -> list[SubjectSpec]:
     for name, entry in entries.items():
         entry.contract.locate(file.parent)
         where = ("subjects", name)
-        specs.append(
-            SubjectSpec(name, entry.tokenizer, entry.pipeline, entry.contract, file, document.line(where), label)
-        )
+        line = document.line(where)
+        known = entry.known_failures
+        specs.append(SubjectSpec(name, entry.tokenizer, entry.pipeline, entry.contract, file, line, label, known))
+        for index, wrong, text in problems(known, entry.contract.input):
+            document.add((*where, "known_failures", index, wrong), text)
         for call in _calls(specs[-1]):
             if not discovery.is_reference(call.name):  # nothing of the user's is imported yet
                 for key, text in call.problems():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -62,6 +62,8 @@ class Tally:
     """Fingerprint to the first finding."""
     blocked_by: Counter[str] = field(default_factory=Counter)
     """Needed checks that failed, with the number of conversations."""
+    blocked_on: dict[str, dict[Conversation, None]] = field(default_factory=dict)
+    """Needed check to the conversations on which it failed: those of the pass, or related ones."""
 
 
 @dataclass
@@ -101,6 +103,7 @@ class Engine:
         self._benches: dict[int, Bench] = {}
         self._drawn: dict[tuple[strategies.Profile, str, str], tuple[Conversation, ...]] = {}
         self._prechecks: dict[tuple[int, str], Finding | None] = {}
+        self._replayed: dict[tuple[int, str, Conversation], checks.Verdict] = {}
 
     def bench(self, subject: Subject) -> Bench:
         """The bench of a subject."""
@@ -127,15 +130,44 @@ class Engine:
         found = [self.precheck(subject, check.name) for check in checks.checks().values() if check.family == "once"]
         return [finding for finding in found if finding is not None]
 
-    def survey(self, subject: Subject, position: str, family: str) -> Pass:
-        """The pass of a subject, position and family; made once."""
+    def survey(
+        self,
+        subject: Subject,
+        position: str,
+        family: str,
+        examples: Mapping[str, Sequence[Conversation]] | None = None,
+    ) -> Pass:
+        """The pass of a subject, position and family; made once.
+
+        ``examples`` are judged first, each by its own check alone: the others must not be disturbed by what was
+        recorded for one.
+        """
         key = (subject.name, position, family)
         if key not in self.passes:
             with _vocabularies_left_alone():
-                self.passes[key] = self._make_pass(subject, position, FAMILIES[family])
+                self.passes[key] = self._make_pass(subject, position, FAMILIES[family], examples or {})
         return self.passes[key]
 
-    def _make_pass(self, subject: Subject, position: str, family: Family) -> Pass:
+    def replay(self, subject: Subject, conversation: Conversation, name: str) -> checks.Verdict:
+        """What a check says of a recorded conversation, with the cause; asked once."""
+        key = (id(subject), name, conversation)
+        if key not in self._replayed:
+            bench = self.bench(subject)
+            before = bench.stuck
+            case = bench.case(conversation)
+            self.verdict(case, "pipeline.encodes")
+            verdict = self.verdict(case, name)
+            if isinstance(verdict, Finding):
+                elsewhere = verdict.conversation != conversation  # it is stuck since then, and was not called
+                verdict = checks.NotJudged(name, verdict.conversation) if elsewhere else diagnosed(case, verdict)
+            if before is None:
+                bench.stuck = None  # that it does not end on this one is known: the search for others goes on
+            self._replayed[key] = verdict
+        return self._replayed[key]
+
+    def _make_pass(
+        self, subject: Subject, position: str, family: Family, examples: Mapping[str, Sequence[Conversation]]
+    ) -> Pass:
         names = [
             check.name
             for check in checks.checks().values()
@@ -144,6 +176,9 @@ class Engine:
         conversations = self.conversations(subject, position, family)
         tallies = {name: Tally() for name in names}
         bench = self.bench(subject)
+        for name, recorded in examples.items():
+            for conversation in recorded if name in tallies else ():
+                _count(self.replay(subject, conversation, name), tallies[name], conversation)
         for conversation in conversations:
             case = bench.case(conversation)
             self._judge_all(case, names, position)
@@ -183,14 +218,7 @@ class Engine:
             verdict = checks.judge(case, name)
         else:
             verdict = stuck if stuck.check == name else checks.NotJudged(stuck.check)
-        if verdict is None:
-            tally.judged += 1
-        elif isinstance(verdict, Finding):
-            tally.judged += 1
-            found = diagnosed(case, verdict)
-            tally.findings.setdefault(found.fingerprint, found)
-        elif verdict.because_of is not None:
-            tally.blocked_by[verdict.because_of] += 1
+        _count(diagnosed(case, verdict) if isinstance(verdict, Finding) else verdict, tally, case.conversation)
 
     def conversations(self, subject: Subject, position: str, family: Family) -> tuple[Conversation, ...]:
         """The conversations of a pass: kept failures first, what a check wants to see, then the draws."""
@@ -332,6 +360,17 @@ def _vocabularies_left_alone() -> Iterator[None]:
         gc.unfreeze()
 
 
+def _count(verdict: checks.Verdict, tally: Tally, conversation: Conversation) -> None:
+    if verdict is None:
+        tally.judged += 1
+    elif isinstance(verdict, Finding):
+        tally.judged += 1
+        tally.findings.setdefault(verdict.fingerprint, verdict)
+    elif verdict.because_of is not None:
+        tally.blocked_by[verdict.because_of] += 1
+        tally.blocked_on.setdefault(verdict.because_of, {})[verdict.on or conversation] = None
+
+
 _ANY = (float("inf"), float("inf"))
 _SMALL = ((2, 1), (2, 2), _ANY)
 """Messages and images at most, in the order in which a small conversation is looked for."""
@@ -372,8 +411,14 @@ def diagnosed(case: Case, finding: Finding) -> Finding:
     return finding.having(cause=diagnose(case, finding), strip=strip)
 
 
-def verify(subject: Subject, conversation: Conversation, *names: str) -> None:
+def verify(subject: Subject, conversation: Conversation, *names: str, timeout: float = 0.0) -> None:
     """Judge one conversation with the named checks (default: all that need no hazards or variants).
+
+    Args:
+        subject: what is judged.
+        conversation: what it is given.
+        names: checks or groups of checks.
+        timeout: seconds that a call of the pipeline may take; 0: any time.
 
     Raises:
         Finding: the first check that fails, with its cause.
@@ -382,7 +427,7 @@ def verify(subject: Subject, conversation: Conversation, *names: str) -> None:
     chosen = [one for name in names for one in checks.find(name)] or [
         check.name for check in checks.checks().values() if check.family in ("once", "single")
     ]
-    engine = Engine(1, 0)
+    engine = Engine(1, 0, foreign=Foreign(timeout))
     case: Case | None = None
     for name in chosen:
         check = checks.checks()[name]
@@ -401,11 +446,10 @@ def _found(case: Case, name: str) -> Finding | None:
     """The finding of a check on a case, or of the check that kept it from being judged."""
     verdict = checks.judge(case, name)
     if isinstance(verdict, checks.NotJudged) and verdict.because_of is not None:
-        blocker = case.verdicts.get(verdict.because_of)
-        verdict = blocker if isinstance(blocker, Finding) else _blocked(case, name, verdict.because_of)
+        other = case.again(verdict.on or case.conversation)
+        blocker = checks.judge(other, verdict.because_of)
+        if isinstance(blocker, Finding):
+            return diagnosed(other, blocker)
+        # It has just failed: a pipeline with a memory.
+        return case.finding(name, f"{verdict.because_of} failed, so {name} cannot be judged on this conversation")
     return diagnosed(case, verdict) if isinstance(verdict, Finding) else None
-
-
-def _blocked(case: Case, name: str, blocker: str) -> Finding:
-    message = f"{blocker} fails on a related conversation, so {name} cannot be judged on this one"
-    return case.finding(name, message)

@@ -36,6 +36,7 @@ class Finding(AssertionError):
     strip: tuple[str, str] | None = None
     """The ids around the fault as text, and a line that points at it."""
     reproduce: tuple[str, ...] = ()
+    """A command for the shell and a line of Python, each of which repeats it."""
     facts: dict[str, Any] = field(default_factory=dict, compare=False)
     """What the check knows beyond the message; the diagnosis reads it."""
 
@@ -47,21 +48,21 @@ class Finding(AssertionError):
     @property
     def headline(self) -> str:
         """The first line of the report."""
-        return _one_line(f"{self.subject} breaks {self.check}: {self.message}")
+        return one_line(f"{self.subject} breaks {self.check}: {self.message}")
 
     def having(self, **changes: Any) -> Finding:
         """A copy with some fields changed."""
         return replace(self, **changes)
 
     def __str__(self) -> str:
-        lines = [self.headline, "", f"  Cause       {_one_line(self.cause.sentence)}"]
+        lines = [self.headline, "", f"  Cause       {one_line(self.cause.sentence)}"]
         if self.conversation is not None:
             lines.append(f"  Smallest    {outline(self.conversation)}")
         if self.strip is not None:
             lines.append(f"  Ids         {self.strip[0]}")
             lines.append(f"              {self.strip[1]}")
-        for index, line in enumerate(self.reproduce):
-            lines.append(f"  {'Reproduce' if index == 0 else '':<11} {_one_line(line)}")
+        for label, line in zip(("Reproduce", "In Python"), self.reproduce, strict=False):
+            lines.append(f"  {label:<11} {one_line(line)}")
         return "\n".join(lines)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -69,7 +70,7 @@ class Finding(AssertionError):
         return type(self), (*fields, self.strip, self.reproduce)
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Foreign text (names, an error's words) for any terminal; a literal that it spells stays the same literal."""
     return text.replace("\r", "\\r").replace("\n", "\\n").encode("ascii", "backslashreplace").decode("ascii")
 
@@ -88,7 +89,7 @@ def outline(conversation: Conversation) -> str:
             f"[image {part.width}x{part.height}]" if isinstance(part, Image) else shown(part.text)
             for part in message.parts
         ]
-        messages.append(f"{_one_line(message.role)}: {' '.join(parts)}".rstrip())
+        messages.append(f"{one_line(message.role)}: {' '.join(parts)}".rstrip())
     return " | ".join(messages) or "(no messages)"
 
 

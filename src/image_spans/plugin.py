@@ -43,6 +43,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         help="how long one call of a pipeline may take (default: 60; 0: any time)",
     )
+    group.addoption("--spans-findings", metavar="FILE", help="write all findings to this file, as JSON lines")
+    group.addoption(
+        "--spans-accept",
+        action="store_true",
+        help="print the YAML that makes the new findings known failures; the file is never edited",
+    )
     group.addoption(
         "--spans-require-all", action="store_true", help="a subject that cannot be had is an error, not a skip"
     )
@@ -156,10 +162,16 @@ def _lines(path: Path) -> list[str]:
 def _refuse_options_without_file(config: pytest.Config) -> None:
     if _default_file(config) is not None:  # it is there, and the arguments leave it out
         return
-    for option in ("spans_checks", "spans_conversation", "spans_fetch", "spans_timeout", "spans_require_all"):
+    for option in _NEED_SUBJECTS:
         if config.getoption(option):
             name = "--" + option.replace("_", "-")
             raise pytest.UsageError(f"{name}: there is no {DEFAULT} here or in {config.rootpath}; see --spans-subjects")
+
+
+_NEED_SUBJECTS = (
+    *("spans_checks", "spans_conversation", "spans_fetch", "spans_timeout", "spans_require_all"),
+    *("spans_findings", "spans_accept"),
+)
 
 
 def _is_own_clone(config: pytest.Config) -> bool:
@@ -294,8 +306,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     worker_output = getattr(session.config, "workeroutput", None)
     if worker_output is not None:
         worker_output["image_spans_strays"] = [str(path) for path in session.config.stash.get(_STRAYS, set())]
-    elif ours is not None and exitstatus == pytest.ExitCode.OK and ours.all_skipped:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    elif ours is not None and not ours.collect_only:
+        if ours.findings_file is not None:
+            ours.ledger.write(ours.findings_file)
+        if exitstatus == pytest.ExitCode.OK and (ours.all_skipped or ours.has_stale):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from image_spans.session import Session
 
 _GROUPS = ("contract", "pipeline", "bos", "spans", "text", "literals", "paths", "relations")
-_COLOURS = {"failed": "red", "blocked": "yellow", "skipped": "yellow", "passed": "green"}
+_COLOURS = {"failed": "red", "blocked": "yellow", "skipped": "yellow", "known": "yellow", "passed": "green"}
 _WORDS = {"passed": "ok", "failed": "FAIL", "blocked": "blocked", "skipped": "skip", "known": "known"}
 
 
@@ -24,9 +24,11 @@ def cell(counts: Counter[str]) -> tuple[str, str]:
     if not worst:
         return "-", ""
     total = sum(counts.values())
+    # What is known to fail is said besides what is worse: it may be the reason of it.
+    known = f", known {counts['known']}" if counts["known"] and worst != "known" else ""
     if counts[worst] == total:
         return f"{_WORDS[worst]} {total}", worst
-    return f"{_WORDS[worst]} {counts[worst]}/{total}", worst
+    return f"{_WORDS[worst]} {counts[worst]}/{total}{known}", worst
 
 
 def write_summary(reporter: pytest.TerminalReporter, session: Session, *, may_be_idle: bool = False) -> None:
@@ -45,6 +47,21 @@ def write_summary(reporter: pytest.TerminalReporter, session: Session, *, may_be
             reporter.write_line(f"image-spans: {line}", yellow=True)
         if session.all_skipped:
             reporter.write_line("image-spans: ERROR: nothing was tested, so the run fails", red=True)
+        _write_known_failures(reporter, session)
+
+
+def _write_known_failures(reporter: pytest.TerminalReporter, session: Session) -> None:
+    """What became of the known failures that were not seen, and the YAML for the new ones if it was asked for."""
+    for stale, line in session.judged_known_failures():
+        if stale:
+            reporter.write_line(f"image-spans: ERROR: {line}", red=True)
+        elif reporter.verbosity >= 0:
+            reporter.write_line(f"image-spans: {line}", yellow=True)
+    if reporter.config.getoption("spans_accept"):
+        lines = session.to_accept()
+        reporter.section("image-spans: known failures to paste" if lines else "image-spans: no new finding", sep="-")
+        for line in lines:
+            reporter.write_line(line)
 
 
 def _write_loaders(reporter: pytest.TerminalReporter, loaders: dict[str, dict[str, dict[str, str]]]) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,23 @@ from image_spans import checks, config, strategies
 from image_spans.conversation import Conversation, parse_conversation
 from image_spans.engine import FAMILIES, Engine, Pass, diagnosed, profile_of
 from image_spans.errors import ConfigError, Unavailable
-from image_spans.findings import Finding
+from image_spans.findings import Cause, Finding, one_line
 from image_spans.foreign import MISBEHAVIOUR, Foreign
+from image_spans.known_failures import KnownFailure
+from image_spans.ledger import (
+    BLOCKED,
+    CHANGED,
+    HELD,
+    KNOWN,
+    NEW,
+    SHOWN,
+    SILENT,
+    Ledger,
+    Note,
+    entry,
+    findings_file,
+    reasons,
+)
 from image_spans.loaders import observed
 from image_spans.subject import Subject
 
@@ -108,6 +125,12 @@ class Session:
         self._reported: dict[tuple[Path, str, str], str] = {}
         """File, subject and fingerprint to where the finding was told in full."""
         self._statistics_shown: set[tuple[str, str, str]] = set()
+        self._known_on: set[tuple[config.SubjectSpec, str, Conversation]] = set()
+        """Subject, check and conversation on which it fails as is known."""
+        self._notes: dict[str, Note] = {}
+        """Node id of an item that is under way to what its report will say."""
+        self.ledger = Ledger()
+        self.findings_file = _findings_file(pytest_config)
         self._refuse_checks_that_apply_nowhere(pytest_config.getoption("spans_checks"))
 
     @cached_property
@@ -185,20 +208,24 @@ class Session:
     # ------------------------------------------------------------ running
 
     def verify(self, spec: config.SubjectSpec, position: str, check: str, nodeid: str) -> None:
-        """Judge one item; ends like any pytest test: passes, fails or skips."""
+        """Judge one item; ends like any pytest test: passes, fails, skips, or fails as expected."""
         __tracebackhide__ = True
-        subject = self._load(spec, check)
+        item = _Item(spec, position, check, nodeid)
+        self._notes[nodeid] = Note()
+        subject = self._load(item)
         engine = self._engine(spec.path)
         one = checks.checks()[check]
         if one.family == "once":
-            found = engine.precheck(subject, check)
-            if found is not None:
-                self._fail(spec, found, position, nodeid, ())
+            self._judge_once(engine, subject, item)
             return
         failed = engine.failed_prechecks(subject)
         if failed:
-            self._blocked(spec, failed[0].check, str(failed[0]))
-        done = engine.survey(subject, position, one.family)
+            first = next((found for found in failed if not self._is_known(spec, found)), failed[0])
+            self._blocked(item, first, str(first))
+        done = self._survey(engine, subject, spec, position, one.family)
+        for known in self._known(spec, check):
+            if position in self._homes(spec, known):
+                self._notes[nodeid].examples[known.fingerprint] = self._does(engine, subject, known)
         if self._only is None and not _tells_of_images(done, position):
             pytest.fail(
                 f"{spec.name}: none of the {len(done.conversations)} conversations drawn for the position {position} "
@@ -207,102 +234,219 @@ class Session:
             )
         stuck = engine.bench(subject).unjudgeable
         if stuck is not None and stuck.check != check:
-            self._blocked(spec, stuck.check, str(stuck), stuck.facts["position"])
+            case = engine.bench(subject).case(stuck.conversation) if stuck.conversation else None
+            self._blocked(item, diagnosed(case, stuck) if case else stuck, str(stuck), stuck.facts["position"])
         tally = done.tallies[check]
-        if tally.findings:
-            first, *others = tally.findings.values()
-            if (spec.path, first.subject, first.fingerprint) not in self._reported:
-                first = engine.shrink(subject, position, first)
-            self._fail(spec, first, position, nodeid, others)
+        self._end_with_new(engine, subject, item, list(tally.findings.values()))
         if not any(tally.findings for tally in done.tallies.values()):
             engine.forget_repaired(subject, position, one.family)
-        for blocker in tally.blocked_by:
-            self._not_lost(engine, subject, spec, position, blocker, done, nodeid)
+        known_blockers = [
+            blocker for blocker in tally.blocked_by if self._not_lost(engine, subject, item, blocker, done)
+        ]
+        if tally.findings:
+            self._end_as_known(item, list(tally.findings.values()))
         if not tally.judged:
             if tally.blocked_by:
-                pytest.skip(f"blocked by {tally.blocked_by.most_common(1)[0][0]} of {spec.name}")
+                blocker = tally.blocked_by.most_common(1)[0][0]
+                pytest.skip(f"blocked by {blocker} of {spec.name}{_KNOWN_TO_FAIL if blocker in known_blockers else ''}")
             pytest.skip(f"none of {len(done.conversations)} conversations can tell whether {check} holds")
 
-    def _not_lost(
-        self,
-        engine: Engine,
-        subject: Subject,
-        spec: config.SubjectSpec,
-        position: str,
-        blocker: str,
-        done: Pass,
-        nodeid: str,
-    ) -> None:
-        """Fail for the blocking check where no item of this run does: not selected, or it draws others."""
+    def _judge_once(self, engine: Engine, subject: Subject, item: _Item) -> None:
         __tracebackhide__ = True
+        found = engine.precheck(subject, item.check)
+        for known in self._known(item.spec, item.check):
+            does = HELD if found is None else _shown_by(found, known)
+            self._notes[item.nodeid].examples[known.fingerprint] = does
+        if found is not None:
+            self._end_with_new(engine, subject, item, [found])
+            self._end_as_known(item, [found])
+
+    def _survey(self, engine: Engine, subject: Subject, spec: config.SubjectSpec, position: str, family: str) -> Pass:
+        """The pass, whose first conversations are the recorded examples of what is known to fail there."""
+        examples: dict[str, list[Conversation]] = {}
+        for known in spec.known_failures if self._only is None else ():
+            if known.conversation is not None and position in self._homes(spec, known):
+                examples.setdefault(known.check, []).append(known.conversation)
+        return engine.survey(subject, position, family, examples)
+
+    def _not_lost(self, engine: Engine, subject: Subject, item: _Item, blocker: str, done: Pass) -> bool:
+        """Fail for the blocking check where no item of this run does: not selected, or it draws others.
+
+        Returns:
+            Whether all that blocks is known to fail.
+        """
+        __tracebackhide__ = True
+        spec, position = item.spec, item.position
         selected = (spec, position, blocker) in self._selected
         family = checks.checks()[blocker].family
-        if selected and engine.survey(subject, position, family).tallies[blocker].findings:
-            return
+        if selected:
+            own = self._survey(engine, subject, spec, position, family).tallies[blocker].findings
+            all_known = all(self._is_known(spec, found) for found in own.values())
+            if own and (not all_known or family == checks.checks()[item.check].family):
+                return all_known
         why = "which finds nothing in its own draws" if selected else "which this run does not select"
-        for conversation in done.conversations:
+        note = f"\n\n(blocked by {blocker}, {why})"
+        found_known = False
+        for conversation in done.tallies[item.check].blocked_on[blocker]:
+            if (spec, blocker, conversation) in self._known_on:
+                found_known = True
+                continue
             case = engine.bench(subject).case(conversation)
             verdict = engine.verdict(case, blocker)
             if isinstance(verdict, Finding):
-                found = engine.shrink(subject, position, diagnosed(case, verdict))
-                self._fail(spec, found, position, nodeid, (), note=f"\n\n(blocked by {blocker}, {why})")
-        pytest.fail(f"{spec.name} breaks {blocker}\n(blocked by {blocker}, {why})", pytrace=False)
+                found = diagnosed(case, verdict)
+                if self._is_known(spec, found):
+                    self._notes[item.nodeid].shown.append(found.fingerprint)
+                    self._known_on.add((spec, blocker, conversation))
+                    found_known = True
+                else:
+                    self._end_with_new(engine, subject, item, [found], note)
+        if not found_known:
+            pytest.fail(f"{spec.name} breaks {blocker}\n(blocked by {blocker}, {why})", pytrace=False)
+        return True
 
-    def _blocked(self, spec: config.SubjectSpec, blocker: str, message: str, position: str = "") -> None:
+    def _blocked(self, item: _Item, blocker: Finding, told: str, position: str = "") -> None:
         """Skip as blocked; fail where the blocking check is not in this run, so that a failure is never lost."""
         __tracebackhide__ = True
-        if (spec, position, blocker) in self._selected:
-            pytest.skip(f"blocked by {blocker} of {spec.name}")
-        pytest.fail(f"{message}\n(blocked by {blocker}, which this run does not select)", pytrace=False)
+        is_known = self._is_known(item.spec, blocker)
+        if is_known or (item.spec, position, blocker.check) in self._selected:
+            if is_known:
+                self._notes[item.nodeid].shown.append(blocker.fingerprint)
+            pytest.skip(f"blocked by {blocker.check} of {item.spec.name}{_KNOWN_TO_FAIL if is_known else ''}")
+        self._record(item, blocker, NEW)
+        pytest.fail(f"{told}\n(blocked by {blocker.check}, which this run does not select)", pytrace=False)
 
-    def _fail(
-        self,
-        spec: config.SubjectSpec,
-        finding: Finding,
-        position: str,
-        nodeid: str,
-        others: Sequence[Finding],
-        note: str = "",
-    ) -> None:
-        __tracebackhide__ = True
-        key = (spec.path, finding.subject, finding.fingerprint)
-        if key in self._reported:
-            told = f"{finding.headline}\n  {finding.cause.sentence}; see {self._reported[key]}"
-            pytest.fail(told + note, pytrace=False)
-        self._reported[key] = f"position {position}" if position else "above"
-        full = finding.having(reproduce=self._reproduce(finding, nodeid, spec.path))
-        more = [f"\n  Also        {other.headline} ({other.cause.sentence})" for other in others]
-        pytest.fail(str(full) + "".join(more) + note, pytrace=False)
+    # ------------------------------------------------------------ known failures
 
-    def _reproduce(self, finding: Finding, nodeid: str, yaml: Path) -> tuple[str, ...]:
-        here = self._config.invocation_params.dir
-        file, colons, rest = nodeid.partition("::")
-        nodeid = _relative(self._config.rootpath / file, here) + colons + rest
-        if finding.conversation is None:
-            return (f"pytest {_quoted(nodeid)}",)
-        code = ascii(finding.conversation)  # a terminal without Unicode would spoil it, invisible characters too
-        file = _relative(yaml, here)
-        where = "" if file == config.DEFAULT_FILE else f", {file!a}"
-        return (
-            f"pytest {_quoted(nodeid)} --spans-conversation {_quoted(code)}",
-            "python: from image_spans import *",
-            f"        load_subject({finding.subject!r}{where}).encode({code})",
+    def _known(self, spec: config.SubjectSpec, check: str) -> list[KnownFailure]:
+        return [known for known in spec.known_failures if known.check == check]
+
+    def _is_known(self, spec: config.SubjectSpec, finding: Finding) -> bool:
+        """Whether a finding makes no item fail; under --runxfail every one does."""
+        return spec.known(finding.fingerprint) is not None and not self._config.option.runxfail
+
+    def _homes(self, spec: config.SubjectSpec, known: KnownFailure) -> list[str]:
+        """The positions at which the example of a known failure is judged: those where its images stand."""
+        positions = self._positions(spec, checks.checks()[known.check])
+        if known.conversation is None:
+            return positions
+        stands = strategies.positions_of(known.conversation, strategies.Profile.limits(spec.contract))
+        return [position for position in positions if position in stands] or positions[:1]
+
+    def _does(self, engine: Engine, subject: Subject, known: KnownFailure) -> str:
+        """What the example of a known failure does now."""
+        assert known.conversation is not None
+        verdict = engine.replay(subject, known.conversation, known.check)
+        if isinstance(verdict, Finding):
+            return _shown_by(verdict, known)
+        if verdict is None:
+            return HELD
+        return f"{BLOCKED}{verdict.because_of}" if verdict.because_of else SILENT
+
+    def _status(
+        self, engine: Engine, subject: Subject, spec: config.SubjectSpec, finding: Finding
+    ) -> tuple[str, KnownFailure | None]:
+        """Whether a finding is new, known, or what became of a known failure of its check; and that failure."""
+        itself = spec.known(finding.fingerprint)
+        if itself is not None:
+            return KNOWN, itself
+        for known in self._known(spec, finding.check):
+            if known.conversation is None or self._does(engine, subject, known) == finding.fingerprint:
+                return CHANGED, known
+        return NEW, None
+
+    def _record(self, item: _Item, finding: Finding, status: str, known: KnownFailure | None = None) -> Finding:
+        """Put a finding on the item's report; the finding with the commands that repeat it."""
+        full = finding.having(reproduce=self._reproduce(finding, item, known=status == KNOWN))
+        loaded = self._loaded.get(item.spec)
+        library = loaded.tokenizer.library if isinstance(loaded, Subject) else None
+        note = self._notes[item.nodeid]
+        if status == KNOWN:
+            note.shown.append(finding.fingerprint)
+        file = _relative(item.spec.path, self._config.rootpath)
+        versions = {**_versions(), "tokenizer": library}
+        note.findings.append(
+            entry(full, file=file, status=status, known=known, position=item.position, versions=versions)
         )
+        return full
 
-    def _load(self, spec: config.SubjectSpec, check: str) -> Subject:
+    def _end_as_known(self, item: _Item, findings: Sequence[Finding]) -> None:
+        """End the item as one that fails as expected."""
         __tracebackhide__ = True
+        known = [item.spec.known(found.fingerprint) for found in findings]
+        for found, one in zip(findings, known, strict=True):
+            self._record(item, found, KNOWN, one)
+        self._notes[item.nodeid].expected = True
+        pytest.xfail(reasons([one for one in known if one is not None]))
+
+    def _end_with_new(
+        self, engine: Engine, subject: Subject, item: _Item, findings: Sequence[Finding], note: str = ""
+    ) -> None:
+        """Fail for the findings that are not known, if there are any; the first of them is told in full."""
+        __tracebackhide__ = True
+        spec = item.spec
+        new = [found for found in findings if not self._is_known(spec, found)]
+        if not new:
+            return
+        for found in findings:
+            if not any(found is one for one in new):
+                self._record(item, found, KNOWN, spec.known(found.fingerprint))
+        first, *others = new
+        status, known = self._status(engine, subject, spec, first)
+        key = (spec.path, first.subject, first.fingerprint)
+        if key in self._reported:
+            told = f"{first.headline}\n  {first.cause.sentence}; see {self._reported[key]}"
+        else:
+            if status != KNOWN and first.conversation is not None:
+                first = engine.shrink(subject, item.position, first)
+            self._reported[key] = f"position {item.position}" if item.position else "above"
+            told = str(self._record(item, first, status, known))
+            if known is not None:
+                told += f"\n  {status.capitalize():<11} {_history(status, known, first)}"
+        for other in others:
+            self._record(item, other, *self._status(engine, subject, spec, other))
+            told += f"\n  Also        {other.headline} ({other.cause.sentence})"
+        pytest.fail(told + note, pytrace=False)
+
+    def _reproduce(self, finding: Finding, item: _Item, *, known: bool) -> tuple[str, str]:
+        here = self._config.invocation_params.dir
+        file, colons, rest = item.nodeid.partition("::")
+        command = f"pytest {_quoted(_relative(self._config.rootpath / file, here) + colons + rest)}"
+        code = "Conversation([])"  # a check of the vocabulary looks at none
+        if finding.conversation is not None:
+            code = ascii(finding.conversation)  # a terminal without Unicode would spoil it, invisible characters too
+            command += f" --spans-conversation {_quoted(code)}"
+        if known:
+            command += " --runxfail"  # else it ends as expected, and tells nothing
+        timeout = ""
+        if finding.cause.name == "does-not-end":
+            command += f" --spans-timeout={self.foreign.limit:g}"
+            timeout = f", timeout={self.foreign.limit:g}"
+        yaml = _relative(item.spec.path, here)
+        where = "" if yaml == config.DEFAULT_FILE else f", {yaml!a}"
+        load = f"load_subject({finding.subject!r}{where})"
+        return command, f"from image_spans import *; verify({load}, {code}, {finding.check!r}{timeout})"
+
+    def _load(self, item: _Item) -> Subject:
+        __tracebackhide__ = True
+        spec = item.spec
         if spec not in self._loaded:
             self._loaded[spec] = self._try_to_load(spec)
         loaded = self._loaded[spec]
         if isinstance(loaded, Subject):
             return loaded
         if isinstance(loaded, Unavailable):
+            del self._notes[item.nodeid]  # nothing was judged
             text = f"{spec.name} cannot be had: {loaded}"
             if self._config.getoption("spans_require_all"):
                 pytest.fail(text, pytrace=False)
             pytest.skip(text)
-        if check != FIRST_CHECK:
-            self._blocked(spec, FIRST_CHECK, str(loaded))
+        found = Finding(FIRST_CHECK, str(loaded), spec.name, cause=_NOT_LOADED)
+        if item.check != FIRST_CHECK:
+            self._blocked(item, found, str(loaded))
+        if self._is_known(spec, found):
+            self._end_as_known(item, [found])
+        self._record(item, found, NEW)
         pytest.fail(str(loaded), pytrace=False)
 
     def _try_to_load(self, spec: config.SubjectSpec) -> Subject | ConfigError | Unavailable:
@@ -344,12 +488,23 @@ class Session:
         if trial is None or (report.when != "call" and not (report.when == "setup" and report.skipped)):
             return
         reason = str(report.longrepr[2]) if report.skipped and isinstance(report.longrepr, tuple) else ""
-        status = "blocked" if "blocked by" in reason else report.outcome
+        note = self._notes.pop(item.nodeid, None)
+        ran = note is not None
+        note = note or Note()
+        status = "known" if note.expected else "blocked" if "blocked by" in reason else report.outcome
         one = checks.checks().get(trial.check)
         record: dict[str, Any] = {
             "subject": self.shown(trial.subject),
             "group": one.group if one else "contract",
             "status": status,
+            "path": str(trial.subject.path),
+            "name": trial.subject.name,
+            "position": trial.position,
+            "check": trial.check,
+            "ran": ran,
+            "findings": note.findings,
+            "shown": note.shown,
+            "examples": note.examples,
         }
         if "cannot be had" in reason:
             record["unavailable"] = reason.partition("cannot be had: ")[2]
@@ -381,7 +536,9 @@ class Session:
         if done is None or key in self._statistics_shown:
             return []
         self._statistics_shown.add(key)
-        profile = profile_of(self._load(trial.subject, trial.check), FAMILIES[family])
+        loaded = self._loaded[trial.subject]
+        assert isinstance(loaded, Subject)  # else there were no passes
+        profile = profile_of(loaded, FAMILIES[family])
         labels = Counter(
             label for conversation in done.conversations for label in strategies.describe(conversation, profile)
         )
@@ -393,6 +550,7 @@ class Session:
         """Count one report."""
         cell = self.outcomes.cells.setdefault((record["subject"], record["group"]), Counter())
         cell[record["status"]] += 1
+        self.ledger.add(record)
         if "unavailable" in record:
             self.unavailable[record["subject"]] = record["unavailable"]
         if "loader" in record:
@@ -449,11 +607,79 @@ class Session:
         """Whether pytest was asked to run nothing."""
         return bool(self._config.option.collectonly)
 
+    def judged_known_failures(self) -> Iterator[tuple[bool, str]]:
+        """Of every known failure that was not seen: whether it is stale, and a line about it."""
+        whole = self._only is None and self._chosen is None
+        for path, file in self.files.items():
+            if not any(spec.known_failures for spec in file.specs):
+                continue
+            trials = [trial for family in ("once", *FAMILIES) for trial in self.trials(path, family)] if whole else []
+            for spec in file.specs:
+                items = {(trial.position, trial.check) for trial in trials if trial.subject is spec}
+                for known in spec.known_failures:
+                    verdict = self.ledger.verdict(spec, known, items)
+                    if verdict is not None:
+                        stale, why = verdict
+                        what = f"known failure {known.fingerprint} of {self.shown(spec)}"
+                        line = f"{what} {why}: remove it" if stale else f"{what} was not judged: {why}"
+                        yield stale, one_line(f"{line} (reason: {known.reason})" if stale else line)
+
+    @property
+    def has_stale(self) -> bool:
+        """Whether a failure is known that is none any more."""
+        return any(stale for stale, _ in self.judged_known_failures())
+
+    def to_accept(self) -> list[str]:
+        """The YAML that makes the new findings of this run known."""
+        return self.ledger.to_accept(spec for file in self.files.values() for spec in file.specs)
+
     @property
     def all_skipped(self) -> bool:
         """Whether tests of subjects ended, but none of them judged anything."""
         statuses = {status for counts in self.outcomes.cells.values() for status in counts}
         return bool(statuses) and statuses <= {"skipped", "blocked"}
+
+
+_NOT_LOADED = Cause("does-not-load", "the subject cannot be loaded as the YAML describes it")
+_KNOWN_TO_FAIL = ", which is known to fail"
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One item that is under way."""
+
+    spec: config.SubjectSpec
+    position: str
+    check: str
+    nodeid: str
+
+
+def _shown_by(found: Finding, known: KnownFailure) -> str:
+    return SHOWN if found.fingerprint == known.fingerprint else found.fingerprint
+
+
+def _history(status: str, known: KnownFailure, finding: Finding) -> str:
+    if status == KNOWN:
+        return one_line(known.reason)
+    return one_line(f"was {known.fingerprint} ({known.reason}), is now {finding.fingerprint}")
+
+
+@cache
+def _versions() -> dict[str, str | None]:
+    versions: dict[str, str | None] = {"python": platform.python_version()}
+    for name in ("pytest-image-spans", "pytest", "hypothesis"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # a clone that is not installed
+            versions[name] = None
+    return versions
+
+
+def _findings_file(pytest_config: pytest.Config) -> Path | None:
+    option = pytest_config.getoption("spans_findings")
+    if option is None or hasattr(pytest_config, "workerinput"):
+        return None
+    return findings_file(option, Path(pytest_config.invocation_params.dir))
 
 
 def _tells_of_images(done: Pass, position: str) -> bool:

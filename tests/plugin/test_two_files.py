@@ -29,7 +29,7 @@ def test_each_tells_its_own_finding_in_full(two_files, run):
     told = [line for line in result.outlines if line.startswith("  Reproduce")]
     assert [FILE in line and OTHER not in line for line in told] == [True, False]
     result.stdout.fnmatch_lines([f"  Reproduce *{FILE}::*", f"*  Reproduce *{OTHER}::*"])
-    result.stdout.fnmatch_lines([f"*load_subject('mine', '{OTHER}').encode(*"])
+    result.stdout.fnmatch_lines([f"  In Python   *load_subject('mine', '{OTHER}'), Conversation(*"])
 
 
 def test_the_summary_has_a_row_for_each(two_files, run):

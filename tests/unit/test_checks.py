@@ -392,8 +392,8 @@ def test_not_judged_blocks_nothing_unless_it_was_blocked_itself(monkeypatch):
             checks.Check(name, "single", lambda case, v=verdict: v, (), checks._always, None),
         )
     case = Bench(subject()).case(ONE)
-    assert checks.failing(case, ["my.quiet", "pipeline.encodes"]) is None
-    assert checks.failing(case, ["my.quiet", "my.blocked"]) == "my.other"
+    assert checks.blocking(case, ["my.quiet", "pipeline.encodes"]) is None
+    assert checks.blocking(case, ["my.quiet", "my.blocked"]) == checks.NotJudged("my.other")
 
 
 # ---------------------------------------------------------------- typed markers

@@ -29,7 +29,7 @@ def test_report():
         "  Ids         [ <unk>x64 </image> ]",
         "                ^ expected <image>",
         "  Reproduce   pytest x",
-        "              python y",
+        "  In Python   python y",
     ]
     assert str(FINDING).isascii()
     assert FINDING.fingerprint == "spans.matched/first-id-removed"

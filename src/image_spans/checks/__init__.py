@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from image_spans import discovery
@@ -33,6 +33,8 @@ class NotJudged:
 
     because_of: str | None = None
     """The check that failed there, so that this one could not be judged; None: nothing to judge."""
+    on: Conversation | None = field(default=None, compare=False, repr=False)
+    """The conversation on which it failed: the one to be judged, or a related one."""
 
 
 NOT_JUDGED: Final = NotJudged()
@@ -138,9 +140,9 @@ def judge(case: Case, name: str) -> Verdict:
     """What the check ``name`` says of a case; asked once. Not judged where a needed check failed."""
     if name not in case.verdicts:
         one = _REGISTRY[name]
-        blocker = failing(case, one.needs)
-        if blocker:
-            case.verdicts[name] = NotJudged(blocker)
+        blocked = blocking(case, one.needs)
+        if blocked:
+            case.verdicts[name] = blocked
         elif case.encoding is None and one.family == "single" and "pipeline.encodes" in one.needs:
             case.verdicts[name] = NOT_JUDGED  # refused, as declared: there are no ids to judge
         else:
@@ -152,14 +154,14 @@ def judge(case: Case, name: str) -> Verdict:
     return verdict
 
 
-def failing(case: Case, names: Iterable[str]) -> str | None:
-    """The first of these checks that fails on a case, or could not be judged because another failed."""
+def blocking(case: Case, names: Iterable[str]) -> NotJudged | None:
+    """What to answer where one of these checks fails on a case, or could not be judged because another failed."""
     for name in names:
         verdict = judge(case, name)
         if isinstance(verdict, Finding):
-            return name
+            return NotJudged(name, case.conversation)
         if isinstance(verdict, NotJudged) and verdict.because_of is not None:
-            return verdict.because_of
+            return verdict
     return None
 
 

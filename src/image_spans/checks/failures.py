@@ -67,6 +67,7 @@ def _faults(conversation: Conversation) -> Iterator[tuple[Conversation, str]]:
 
 
 def _judge(case: Case, faulty: Conversation, wrong: str) -> Verdict:
+    # A finding is on the conversation that was judged, not on the faulty one: who repeats it gives the former.
     try:
         encoding = case.bench.run(case.subject.encode, faulty)
     except TookTooLong:
@@ -74,18 +75,16 @@ def _judge(case: Case, faulty: Conversation, wrong: str) -> Verdict:
     except case.subject.refusals as error:
         if _says_so(case, faulty, error):
             return None
-        return case.finding(
-            "failures.loud", f"{wrong}; the refusal does not say so: {words(error)}", unclear=True
-        ).having(conversation=faulty)
+        return case.finding("failures.loud", f"{wrong}; the refusal does not say so: {words(error)}", unclear=True)
     except (BadEncoding, *MISBEHAVIOUR) as error:
-        return case.finding("failures.loud", f"{wrong}; the pipeline {error}", faulty=True).having(conversation=faulty)
+        return case.finding("failures.loud", f"{wrong}; the pipeline {error}", faulty=True)
     except Exception as error:
         return case.finding(
             "failures.loud", f"{wrong}; instead of refusing it, the pipeline raised {words(error)}", crashed=error
-        ).having(conversation=faulty)
+        )
     same = encoding.ids == case.ids
     how = "and the ids are those of the right number" if same else f"and {len(encoding.ids)} ids came back"
-    return case.finding("failures.loud", f"{wrong}, {how}", swallowed=same).having(conversation=faulty)
+    return case.finding("failures.loud", f"{wrong}, {how}", swallowed=same)
 
 
 def _says_so(case: Case, faulty: Conversation, error: Exception) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from image_spans.case import Case
-from image_spans.checks import NOT_JUDGED, NotJudged, Verdict, check, failing
+from image_spans.checks import NOT_JUDGED, Verdict, blocking, check
 from image_spans.checks.bos import expected_count
 from image_spans.checks.pipeline import spelled
 from image_spans.checks.text import NEEDS, damage
@@ -28,8 +28,8 @@ def policy(case: Case) -> Verdict:
         return None
     # The same conversation without hazards tells whether the text is to blame.
     tame = case.again(without_hazards(case.conversation))
-    if blocker := failing(tame, OTHERS):
-        return NotJudged(blocker)
+    if blocked := blocking(tame, OTHERS):
+        return blocked
     if not case.structure_holds:
         return _structure(case)
     if not _bos_holds(case):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from image_spans.case import Case
-from image_spans.checks import NOT_JUDGED, NotJudged, Verdict, check, failing
+from image_spans.checks import NOT_JUDGED, Verdict, blocking, check
 from image_spans.contract import Contract
 from image_spans.conversation import Conversation, Image, Message, Text, resized
 from image_spans.findings import first_difference
@@ -24,8 +24,8 @@ def prefix(case: Case) -> Verdict:
     if resizing == case.conversation:
         return NOT_JUDGED
     other = case.again(resizing)
-    if blocker := failing(other, NEEDS):
-        return NotJudged(blocker)
+    if blocked := blocking(other, NEEDS):
+        return blocked
     if not case.found.starts or not other.found.starts:
         return NOT_JUDGED
     here, there = case.ids[: case.found.starts[0]], other.ids[: other.found.starts[0]]
@@ -84,8 +84,8 @@ def swap(case: Case) -> Verdict:
     order = list(range(len(images)))
     order[pair[0]], order[pair[1]] = order[pair[1]], order[pair[0]]
     other = case.again(resized(case.conversation, [images[index] for index in order]))
-    if blocker := failing(other, NEEDS):
-        return NotJudged(blocker)
+    if blocked := blocking(other, NEEDS):
+        return blocked
     swapped = _spans(other)
     if swapped is None or swapped == [spans[index] for index in order]:
         return None
@@ -116,8 +116,8 @@ def append(case: Case) -> Verdict:
     if case.error is not None or longer is None or not case.found.tokens:
         return NOT_JUDGED
     other = case.again(longer)
-    if blocker := failing(other, NEEDS):
-        return NotJudged(blocker)
+    if blocked := blocking(other, NEEDS):
+        return blocked
     if other.found.tokens[: len(case.found.tokens)] == case.found.tokens:
         return None
     at = first_difference(case.found.tokens, other.found.tokens)

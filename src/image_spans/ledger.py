@@ -1,0 +1,207 @@
+"""What a run found, gathered from the reports of its items: the findings, and what became of the known failures.
+
+Reports travel from xdist's workers, so all that is kept here is plain data.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from image_spans.config import SubjectSpec
+from image_spans.errors import ConfigError
+from image_spans.findings import Finding, one_line
+from image_spans.known_failures import KnownFailure, to_paste
+
+Key: TypeAlias = tuple[str, str, str]
+"""The file of a subject, its name, and a fingerprint."""
+
+NEW, KNOWN, CHANGED = "new", "known", "changed"
+SHOWN, HELD, SILENT, BLOCKED = "shown", "held", "silent", "blocked by "
+"""What the example of a known failure does: it shows the failure, it does not, it can no longer tell, or something else
+fails on it; anything else is the fingerprint that it shows instead."""
+
+
+@dataclass
+class Note:
+    """What one item has to tell; plain data but for its class."""
+
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
+    """The known failures that were seen."""
+    examples: dict[str, str] = field(default_factory=dict)
+    """Known failure to what its example does."""
+    expected: bool = False
+    """Whether the item ends as a known failure."""
+
+
+def entry(
+    finding: Finding,
+    *,
+    file: str,
+    status: str,
+    known: KnownFailure | None,
+    position: str,
+    versions: dict[str, str | None],
+) -> dict[str, Any]:
+    """A finding as docs/findings-schema.md describes it."""
+    pytest_command, python = finding.reproduce
+    return {
+        "schema": 1,
+        "subject": finding.subject,
+        "file": file,
+        "check": finding.check,
+        "cause": {"name": _text(finding.cause.name), "sentence": _text(finding.cause.sentence)},
+        "fingerprint": _text(finding.fingerprint),
+        "message": _text(finding.message),
+        "status": status,
+        "reason": known.reason if status == KNOWN and known else None,
+        "before": known.fingerprint if status == CHANGED and known else None,
+        "conversation": None if finding.conversation is None else ascii(finding.conversation),
+        "position": position or None,
+        "at": finding.at,
+        "expected": _text(finding.expected) or None,
+        "ids": None if finding.strip is None else list(finding.strip),
+        "reproduce": {"pytest": pytest_command, "python": python},
+        "versions": versions,
+    }
+
+
+def _text(text: str) -> str:
+    """Text without halves of characters, which neither a file nor a worker can pass on."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+class Ledger:
+    """Everything that the reports told."""
+
+    def __init__(self) -> None:
+        self._findings: dict[Key, dict[str, Any]] = {}
+        self._shown: set[Key] = set()
+        self._examples: dict[Key, set[str]] = {}
+        self._ran: dict[tuple[str, str], set[tuple[str, str]]] = {}
+        """File and subject to the positions and checks that were judged."""
+
+    def add(self, record: dict[str, Any]) -> None:
+        """What one report says."""
+        path, name = record["path"], record["name"]
+        if record["ran"]:
+            self._ran.setdefault((path, name), set()).add((record["position"], record["check"]))
+        for found in record["findings"]:
+            key = (path, name, found["fingerprint"])
+            best = self._findings.get(key)
+            if best is None or _size(found) < _size(best):
+                self._findings[key] = found
+        for fingerprint in record["shown"]:
+            self._shown.add((path, name, fingerprint))
+        for fingerprint, does in record["examples"].items():
+            self._examples.setdefault((path, name, fingerprint), set()).add(does)
+
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        """Every distinct finding, on the smallest conversation on which it was told."""
+        return [found for _, found in sorted(self._findings.items())]
+
+    def verdict(self, spec: SubjectSpec, known: KnownFailure, items: set[tuple[str, str]]) -> tuple[bool, str] | None:
+        """Whether a known failure is stale, and why it is or cannot be judged; None: it was seen.
+
+        Args:
+            spec: its subject.
+            known: the failure.
+            items: position and check of all items that the subject has; empty where the run is partial by an option.
+        """
+        path, name = str(spec.path), spec.name
+        key = (path, name, known.fingerprint)
+        if key in self._shown:
+            return None
+        ran = self._ran.get((path, name), set())
+        if not ran:
+            return False, "unselected: nothing of its subject was judged"
+        if not items or items - ran:
+            return False, "this run tests a part of its subject only"
+        if all(check != known.check for _, check in items):
+            return True, f"no longer fails, because {known.check} does not apply to the subject"
+        does = self._examples.get(key, set())
+        if not does:
+            return False, "its check could not judge anything"
+        for what in sorted(does - {HELD, SILENT}):
+            if what.startswith(BLOCKED):
+                return False, f"on its example, the check is {what}"
+            if spec.known(what) is None:
+                return None  # the run says that it has changed
+            return True, f"no longer fails; its example now shows {what}, which is known too"
+        return True, "no longer fails"
+
+    def write(self, path: Path) -> None:
+        """Write the findings as JSON lines; the file is there as a whole or not at all.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        text = "".join(json.dumps(found, sort_keys=True) + "\n" for found in self.findings)
+        beside = _beside(path)
+        try:
+            beside.write_text(text, encoding="utf-8", newline="\n")
+            os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+    def to_accept(self, specs: Iterable[SubjectSpec]) -> list[str]:
+        """The YAML that makes the new findings known, with a line before each subject's that says where it belongs."""
+        lines: list[str] = []
+        for spec in specs:
+            new = [
+                (found["check"], found["fingerprint"], found["conversation"])
+                for (path, name, _), found in sorted(self._findings.items())
+                if (path, name) == (str(spec.path), spec.name) and found["status"] != KNOWN
+            ]
+            if new:
+                text = spec.path.read_text(encoding="utf-8-sig").splitlines()
+                lines += [f"# {spec.label}, under subjects.{spec.name}", *to_paste(new, text, spec.line)]
+        return lines
+
+
+def _size(found: dict[str, Any]) -> tuple[int, str, str]:
+    code = found["conversation"] or ""
+    return len(code), code, found["position"] or ""
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def findings_file(option: str, folder: Path) -> Path:
+    """The file of ``--spans-findings``, which can be written.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    path = (folder / option).resolve()
+    problem = None
+    if not option or path.is_dir():
+        problem = "is a folder; expected a file"
+    elif path.exists() and not path.is_file():
+        problem = "is not an ordinary file"
+    elif not path.parent.is_dir():
+        problem = f"there is no folder {one_line(str(path.parent))}"
+    else:
+        try:
+            _beside(path).touch()
+            _beside(path).unlink()
+            if path.exists():
+                with path.open("ab"):
+                    pass
+        except OSError as error:
+            problem = f"cannot be written: {error.strerror}"
+    if problem is not None:
+        raise ConfigError(f"--spans-findings {one_line(option)}: {problem}")
+    return path
+
+
+def reasons(known: Sequence[KnownFailure]) -> str:
+    """Known failures in one line."""
+    return "; ".join(one_line(f"known failure {one.fingerprint}: {one.reason}") for one in known)
