@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from image_spans.case import Case
-from image_spans.checks import NOT_JUDGED, NotJudged, Verdict, check, failing
+from image_spans.checks import NOT_JUDGED, Verdict, blocking, check
 from image_spans.checks.relations import NEEDS, with_a_turn
 from image_spans.contract import Contract
 from image_spans.conversation import Conversation, Message, Text
@@ -37,8 +37,8 @@ def agrees(case: Case) -> Verdict:
         singles[conversation] = case.again(conversation)
         if singles[conversation].error is not None:
             return NOT_JUDGED  # a conversation that we made is refused alone too
-        if blocker := failing(singles[conversation], NEEDS):
-            return NotJudged(blocker)
+        if blocked := blocking(singles[conversation], NEEDS):
+            return blocked
     for rows, side in _batches(case):
         found = _judge(case, [_encoding(singles[row]) for row in rows], (rows, side))
         if found is not None:

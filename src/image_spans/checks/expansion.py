@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from image_spans.case import Case
-from image_spans.checks import NOT_JUDGED, NotJudged, Verdict, check, failing
+from image_spans.checks import NOT_JUDGED, Verdict, blocking, check
 from image_spans.checks.relations import NEEDS
 from image_spans.contract import Contract
 from image_spans.conversation import Conversation
@@ -29,8 +29,8 @@ def once(case: Case) -> Verdict:
     other = case.again(Conversation(messages[:-1]))
     if other.error is not None or len(other.conversation.images) < case.subject.contract.input.images.least:
         return NOT_JUDGED  # the shorter one may be outside of the contract
-    if blocker := failing(other, NEEDS):
-        return NotJudged(blocker)
+    if blocked := blocking(other, NEEDS):
+        return blocked
     if case.expected.tokens[: len(other.expected.tokens)] != other.expected.tokens:
         return NOT_JUDGED  # earlier blocks depend on the images that are added
     try:

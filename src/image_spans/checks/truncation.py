@@ -12,7 +12,7 @@ from itertools import combinations, pairwise
 from typing import Any
 
 from image_spans.case import Case
-from image_spans.checks import NOT_JUDGED, NotJudged, Verdict, check, failing
+from image_spans.checks import NOT_JUDGED, Verdict, blocking, check
 from image_spans.checks.relations import NEEDS
 from image_spans.checks.spans import tile
 from image_spans.contract import Contract
@@ -59,8 +59,8 @@ def policy(case: Case) -> Verdict:
     """At every max_length no span is cut in two, and bounds, labels, features are cut alike; or it is refused (I10)."""
     if case.error is not None or not case.ids:
         return NOT_JUDGED
-    if "image_bounds" in case.subject.returns and (blocker := failing(case, ["spans.bounds"])):
-        return NotJudged(blocker)
+    if "image_bounds" in case.subject.returns and (blocked := blocking(case, ["spans.bounds"])):
+        return blocked
     whole = _whole(case)
     for limit in _lengths(case, whole):
         found = _judge(case, whole, limit)
