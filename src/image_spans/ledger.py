@@ -180,26 +180,28 @@ def findings_file(option: str, folder: Path) -> Path:
     Raises:
         ConfigError: it cannot.
     """
-    path = (folder / option).resolve()
-    problem = None
-    if not option or path.is_dir():
-        problem = "is a folder; expected a file"
-    elif path.exists() and not path.is_file():
-        problem = "is not an ordinary file"
-    elif not path.parent.is_dir():
-        problem = f"there is no folder {one_line(str(path.parent))}"
-    else:
-        try:
-            _beside(path).touch()
-            _beside(path).unlink()
-            if path.exists():
-                with path.open("ab"):
-                    pass
-        except OSError as error:
-            problem = f"cannot be written: {error.strerror}"
+    try:
+        path = (folder / option).resolve()
+        problem = _why_not_written(path)
+    except (OSError, ValueError) as error:  # ValueError: a name that holds a zero
+        problem = f"cannot be written: {getattr(error, 'strerror', None) or error}"
     if problem is not None:
-        raise ConfigError(f"--spans-findings {one_line(option)}: {problem}")
+        raise ConfigError(one_line(f"--spans-findings {option}: {problem}"))
     return path
+
+
+def _why_not_written(path: Path) -> str | None:
+    if path.is_dir():
+        return "is a folder; expected a file"
+    if path.exists() and not path.is_file():
+        return "is not an ordinary file"
+    if not path.parent.is_dir():
+        return f"there is no folder {path.parent}"
+    _beside(path).touch()
+    _beside(path).unlink()
+    if path.exists():
+        path.open("ab").close()
+    return None
 
 
 def reasons(known: Sequence[KnownFailure]) -> str:

@@ -307,9 +307,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if worker_output is not None:
         worker_output["image_spans_strays"] = [str(path) for path in session.config.stash.get(_STRAYS, set())]
     elif ours is not None and not ours.collect_only:
-        if ours.findings_file is not None:
-            ours.ledger.write(ours.findings_file)
-        if exitstatus == pytest.ExitCode.OK and (ours.all_skipped or ours.has_stale):
+        ours.write_findings()
+        if exitstatus == pytest.ExitCode.OK and (ours.all_skipped or ours.has_stale or ours.not_written):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

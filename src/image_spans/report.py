@@ -57,6 +57,8 @@ def _write_known_failures(reporter: pytest.TerminalReporter, session: Session) -
             reporter.write_line(f"image-spans: ERROR: {line}", red=True)
         elif reporter.verbosity >= 0:
             reporter.write_line(f"image-spans: {line}", yellow=True)
+    if session.not_written is not None:
+        reporter.write_line(f"image-spans: ERROR: {session.not_written}", red=True)
     if reporter.config.getoption("spans_accept"):
         lines = session.to_accept()
         reporter.section("image-spans: known failures to paste" if lines else "image-spans: no new finding", sep="-")

@@ -131,6 +131,7 @@ class Session:
         """Node id of an item that is under way to what its report will say."""
         self.ledger = Ledger()
         self.findings_file = _findings_file(pytest_config)
+        self.not_written: str | None = None
         self._refuse_checks_that_apply_nowhere(pytest_config.getoption("spans_checks"))
 
     @cached_property
@@ -326,12 +327,12 @@ class Session:
         return spec.known(finding.fingerprint) is not None and not self._config.option.runxfail
 
     def _homes(self, spec: config.SubjectSpec, known: KnownFailure) -> list[str]:
-        """The positions at which the example of a known failure is judged: those where its images stand."""
+        """The position at which a known failure is judged by its example: the first at which its images stand."""
         positions = self._positions(spec, checks.checks()[known.check])
         if known.conversation is None:
             return positions
         stands = strategies.positions_of(known.conversation, strategies.Profile.limits(spec.contract))
-        return [position for position in positions if position in stands] or positions[:1]
+        return ([position for position in positions if position in stands] or positions)[:1]
 
     def _does(self, engine: Engine, subject: Subject, known: KnownFailure) -> str:
         """What the example of a known failure does now."""
@@ -357,8 +358,13 @@ class Session:
 
     def _record(self, item: _Item, finding: Finding, status: str, known: KnownFailure | None = None) -> Finding:
         """Put a finding on the item's report; the finding with the commands that repeat it."""
-        full = finding.having(reproduce=self._reproduce(finding, item, known=status == KNOWN))
         loaded = self._loaded.get(item.spec)
+        if status == KNOWN and known is not None and known.conversation is not None and self._only is None:
+            assert isinstance(loaded, Subject)
+            recorded = self._engine(item.spec.path).replay(loaded, known.conversation, known.check)
+            if isinstance(recorded, Finding) and recorded.fingerprint == finding.fingerprint:
+                finding = recorded  # the same in every run, whatever is drawn
+        full = finding.having(reproduce=self._reproduce(finding, item, known=status == KNOWN))
         library = loaded.tokenizer.library if isinstance(loaded, Subject) else None
         note = self._notes[item.nodeid]
         if status == KNOWN:
@@ -369,6 +375,10 @@ class Session:
             entry(full, file=file, status=status, known=known, position=item.position, versions=versions)
         )
         return full
+
+    @staticmethod
+    def _key(finding: Finding, spec: config.SubjectSpec) -> tuple[Path, str, str]:
+        return spec.path, finding.subject, finding.fingerprint
 
     def _end_as_known(self, item: _Item, findings: Sequence[Finding]) -> None:
         """End the item as one that fails as expected."""
@@ -389,11 +399,12 @@ class Session:
         if not new:
             return
         for found in findings:
-            if not any(found is one for one in new):
+            if found not in new:
                 self._record(item, found, KNOWN, spec.known(found.fingerprint))
-        first, *others = new
+        # One that was not told yet goes first; what a check finds at once is told in turn.
+        first, *others = sorted(new, key=lambda found: self._key(found, spec) in self._reported)
         status, known = self._status(engine, subject, spec, first)
-        key = (spec.path, first.subject, first.fingerprint)
+        key = self._key(first, spec)
         if key in self._reported:
             told = f"{first.headline}\n  {first.cause.sentence}; see {self._reported[key]}"
         else:
@@ -404,8 +415,10 @@ class Session:
             if known is not None:
                 told += f"\n  {status.capitalize():<11} {_history(status, known, first)}"
         for other in others:
-            self._record(item, other, *self._status(engine, subject, spec, other))
-            told += f"\n  Also        {other.headline} ({other.cause.sentence})"
+            full = self._record(item, other, *self._status(engine, subject, spec, other))
+            told += f"\n  Also        {full.headline} ({one_line(full.cause.sentence)})"
+            if self._key(other, spec) not in self._reported:
+                told += f"\n              {one_line(full.reproduce[0])}"
         pytest.fail(told + note, pytrace=False)
 
     def _reproduce(self, finding: Finding, item: _Item, *, known: bool) -> tuple[str, str]:
@@ -628,6 +641,14 @@ class Session:
     def has_stale(self) -> bool:
         """Whether a failure is known that is none any more."""
         return any(stale for stale, _ in self.judged_known_failures())
+
+    def write_findings(self) -> None:
+        """Write the file of ``--spans-findings``, if one was asked for; the summary tells when that failed."""
+        if self.findings_file is not None:
+            try:
+                self.ledger.write(self.findings_file)
+            except OSError as error:  # the disk is full, or the folder went away
+                self.not_written = one_line(f"--spans-findings: cannot be written: {error.strerror}")
 
     def to_accept(self) -> list[str]:
         """The YAML that makes the new findings of this run known."""
