@@ -66,14 +66,18 @@ class Bench:
         if self.stuck is not None:
             raise self.stuck[0]
         given = copied(conversation)
+
+        def enter() -> T:
+            result = entry(given)
+            if given != conversation:  # what the pipeline left in it may be foreign too
+                raise ChangedItsInput("changed the conversation that it was given")
+            return result
+
         try:
-            result = self.foreign.call(lambda: f"{self.subject.name} on {conversation!r}", entry, given)
+            return self.foreign.call(lambda: f"{self.subject.name} on {conversation!r}", enter)
         except TookTooLong as error:
             self.stuck = error, conversation
             raise
-        if given != conversation:
-            raise ChangedItsInput("changed the conversation that it was given")
-        return result
 
 
 class Case:

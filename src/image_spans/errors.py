@@ -21,12 +21,18 @@ class Unavailable(Exception):
     """
 
 
+LONG = 2000
+"""Characters of somebody else's error that are shown; some hold the data that they speak of."""
+
+
 def words(error: BaseException) -> str:
     """An exception of somebody else in words: its class and text, even where the text cannot be had."""
     try:
         text = str(error)
-    except Exception:  # its __str__ is foreign code too
+    except (Exception, SystemExit):  # its __str__ is foreign code too
         text = ""
+    if len(text) > LONG:
+        text = f"{text[:LONG]}... ({len(text)} characters)"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
