@@ -288,6 +288,24 @@ class ReturnsFloats(Plain):
         return [float(i) for i in super().encode_text(text)]
 
 
+def without_the_first_id(tokenizer, conversation):
+    return right(tokenizer, conversation)[1:]
+
+
+class FailsLate(Plain):
+    """Once it was asked for the name of each id, and so only when a report is written."""
+
+    def __init__(self):
+        super().__init__()
+        self._asked = set()
+
+    def id_to_token(self, token_id):
+        if token_id in self._asked and token_id not in self.special_tokens().values():
+            raise OSError("lost the file")
+        self._asked.add(token_id)
+        return super().id_to_token(token_id)
+
+
 class DecodesToBytes(Plain):
     def decode(self, ids):
         return super().decode(ids).encode()

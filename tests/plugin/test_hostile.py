@@ -116,6 +116,22 @@ def limit():
 """As pytest-timeout does it."""
 
 
+def test_a_tokenizer_that_fails_while_the_cause_is_looked_for(hostile, run):
+    yaml = _subjects({"late": "parts:without_the_first_id"})
+    source = next(line for line in yaml.splitlines() if "source:" in line)
+    hostile(yaml.replace(f"backend: tiktoken\n{source}", "factory: parts:FailsLate"))
+    result = run("-k", "start")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [
+            "late breaks spans.matched: 0 image opens, 1 close",
+            "  Cause       cause unknown: looking for it raised OSError: lost the file",
+        ]
+    )
+    assert "Traceback" not in result.stdout.str()
+    assert "def test_" not in result.stdout.str()
+
+
 def test_a_pipeline_that_differs_on_a_second_call(hostile, run):
     hostile(_subjects({"forgets": "parts:differs_on_a_second_call"}))
     result = run("-k", "start")
