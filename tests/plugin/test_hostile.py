@@ -222,3 +222,17 @@ def test_the_limit(refused, hostile, run):
         "--spans-timeout=soon"
     )
     assert run("--spans-timeout=0", "-k", "start").ret == 0
+
+
+def test_a_debugger_in_a_call_is_left_in_peace(hostile, run):
+    repository = hostile(_subjects({"debugged": "debugged:encode"}))
+    repository.path.joinpath("debugged.py").write_text(
+        "import pdb\nimport time\n\nfrom assembly import right\n\n\n"
+        "class Waits(pdb.Pdb):\n    def set_trace(self, frame=None):\n        time.sleep(2.5)\n\n\n"
+        "asked = []\n\n\ndef encode(tokenizer, conversation):\n"
+        "    if not asked:\n        asked.append(breakpoint())\n    return right(tokenizer, conversation)\n",
+        encoding="utf-8",
+    )
+    result = run("--spans-timeout=1", "-k", "start", "--pdbcls=debugged:Waits")
+    assert result.ret == 0
+    assert result.parseoutcomes()["passed"] == 12
