@@ -67,15 +67,20 @@ class Bench:
         """
         if self.stuck is not None:
             raise self.stuck[0]
-        given = copied(conversation) if given is None else given
+        own = copied(conversation) if given is None else given
+
+        def enter() -> T:
+            result = entry(own)
+            # What the pipeline left in it may be foreign too.
+            if (own.messages, own.images) != (conversation.messages, conversation.images):
+                raise ChangedItsInput("changed the conversation that it was given")
+            return result
+
         try:
-            result = self.foreign.call(lambda: f"{self.subject.name} on {conversation!r}", entry, given)
+            return self.foreign.call(lambda: f"{self.subject.name} on {conversation!r}", enter)
         except TookTooLong as error:
             self.stuck = error, conversation
             raise
-        if (given.messages, given.images) != (conversation.messages, conversation.images):
-            raise ChangedItsInput("changed the conversation that it was given")
-        return result
 
     def run_batch(self, conversations: Sequence[Conversation], padding_side: str) -> list[Encoding]:
         """The rows that the pipeline's batch entry makes of conversations, each a copy of its own.

@@ -158,12 +158,20 @@ class Watched(Conversation):
 
 
 def copied(conversation: Conversation) -> Conversation:
-    """An equal conversation that shares no object with this one but texts, numbers and roles."""
+    """An equal conversation that shares no object with this one but texts, numbers and roles.
+
+    An image that is both a part and among ``images`` is one object here too: a pipeline may tell images of one size
+    apart by that.
+    """
+    images = {
+        id(image): Image(image.width, image.height)
+        for image in (*_images_of(conversation.messages), *conversation.images)
+    }
     messages = [
-        Message(m.role, [Text(p.text) if isinstance(p, Text) else Image(p.width, p.height) for p in m.parts])
+        Message(m.role, [Text(p.text) if isinstance(p, Text) else images[id(p)] for p in m.parts])
         for m in conversation.messages
     ]
-    return Conversation(messages, [Image(image.width, image.height) for image in conversation.images])
+    return Conversation(messages, [images[id(image)] for image in conversation.images])
 
 
 def resized(conversation: Conversation, images: Iterable[Image]) -> Conversation:

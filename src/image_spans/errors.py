@@ -29,7 +29,7 @@ def words(error: BaseException) -> str:
     """An exception of somebody else in words: its class and text, even where the text cannot be had."""
     try:
         text = str(error)
-    except Exception:  # its __str__ is foreign code too
+    except (Exception, SystemExit):  # its __str__ is foreign code too
         text = ""
     if len(text) > LONGEST_WORDS:
         text = f"{text[:LONGEST_WORDS]}... ({len(text)} characters)"

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
+import io
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from types import FrameType
 from typing import Any, TextIO, TypeVar
+
+from image_spans.errors import words
 
 T = TypeVar("T")
 
@@ -66,6 +69,8 @@ class Foreign:
         self._current: _Call | None = None
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
+        self._of_another_timer: BaseException | None = None
+        """What another timer's handler raised inside a call, such as the time limit of a test."""
 
     def call(
         self, what: Callable[[], str], function: Callable[..., T], *arguments: Any, limit: float | None = None
@@ -88,19 +93,30 @@ class Foreign:
                     self._enter(call)
                     result = function(*arguments)
                 finally:
+                    if os.getpid() != call.process:  # a child, forked by the function, is not to go on with our run
+                        os._exit(1)
                     self._leave(call)
             except _Overdue:
                 self._leave(call)  # it may have been raised before that was done
-                raise TookTooLong(f"did not end within {call.limit:g} seconds") from None
-            except (KeyboardInterrupt, Exception):
-                raise
+                raise _too_long(call) from None
             except BaseException as error:
-                words = f": {error}" if str(error) else ""
-                raise LeftTheProcess(f"raised {type(error).__name__}{words}, which ends more than one call") from error
+                if error is self._of_another_timer or isinstance(error, KeyboardInterrupt):
+                    raise
+                if call.overdue:
+                    raise _too_long(call) from error
+                if isinstance(error, Exception):
+                    raise
+                raise LeftTheProcess(f"raised {words(error)}, which ends more than one call") from error
+            if call.overdue:  # the exception inside it was swallowed
+                raise _too_long(call)
         printed = sum(sink.written for sink in sinks)
         if printed > LOUD:
             raise PrintedTooMuch(f"printed {printed} characters in one call")
         return result
+
+    def watch_no_longer(self) -> None:
+        """Let all calls take any time from here on: somebody sits in a debugger."""
+        self._closed.set()
 
     def close(self) -> None:
         """Stop watching; closes ``log``."""
@@ -158,7 +174,11 @@ class Foreign:
         while call is not None and call.outer is not None:
             call = call.outer
         if call is not None and callable(call.handler):
-            call.handler(number, frame)
+            try:
+                call.handler(number, frame)
+            except BaseException as error:
+                self._of_another_timer = error
+                raise
 
     def _watch(self) -> None:
         """The watchdog: interrupts a call at its deadline, and ends the process if that does not help."""
@@ -170,10 +190,21 @@ class Foreign:
                     continue
                 if not call.overdue:
                     call.overdue = True
-                    _interrupt(call)
+                    self._interrupt(call)
                     continue
                 if now > call.deadline + self.limit:
                     self._end(call)
+
+    def _interrupt(self, call: _Call) -> None:
+        outermost = call
+        while outermost.outer is not None:
+            outermost = outermost.outer
+        # The call may have put another handler in place of ours; without any, the signal would kill the process.
+        if outermost.handles and signal.getsignal(signal.SIGALRM) == self._on_signal:
+            signal.pthread_kill(call.thread, signal.SIGALRM)
+        else:
+            call.sent = True
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(call.thread), ctypes.py_object(_Overdue))
 
     def _end(self, call: _Call) -> None:
         log = 2 if self._log is None else self._log
@@ -197,6 +228,7 @@ class _Call:
         self.begun = time.monotonic()
         self.deadline = 0.0
         self.thread = threading.get_ident()
+        self.process = os.getpid()
         self.handler: Any = None
         self.handles = False
         """Whether ``handler`` is what has to be put back."""
@@ -205,20 +237,15 @@ class _Call:
         """Whether an exception was sent to the thread."""
 
 
+def _too_long(call: _Call) -> TookTooLong:
+    return TookTooLong(f"did not end within {call.limit:g} seconds")
+
+
 def _can_signal() -> bool:
     """A signal also ends a sleep or a read; only the main thread can take it, and Windows has none."""
-    return hasattr(signal, "pthread_kill") and threading.current_thread() is threading.main_thread()
-
-
-def _interrupt(call: _Call) -> None:
-    outermost = call
-    while outermost.outer is not None:
-        outermost = outermost.outer
-    if outermost.handles:
-        signal.pthread_kill(call.thread, signal.SIGALRM)
-    else:
-        call.sent = True
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(call.thread), ctypes.py_object(_Overdue))
+    if not hasattr(signal, "pthread_kill") or threading.current_thread() is not threading.main_thread():
+        return False
+    return signal.getsignal(signal.SIGALRM) is not None  # else it was installed by C, and could not be put back
 
 
 class _Sink:
@@ -234,8 +261,21 @@ class _Sink:
         self._foreign.pass_on(self.stream, text)
         return len(text)
 
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
     def close(self) -> None:
-        """Not the stream: it is not the caller's to close."""
+        """Nothing: the stream is pytest's."""
+
+    def detach(self) -> None:
+        raise io.UnsupportedOperation("the stream is not yours")
+
+    def __enter__(self) -> _Sink:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        pass
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)

@@ -83,6 +83,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         session.foreign.close()
 
 
+def pytest_enter_pdb(config: pytest.Config) -> None:
+    session = config.stash.get(_STASH, None)
+    if session is not None:
+        session.foreign.watch_no_longer()
+
+
 def _is_typed(config: pytest.Config) -> bool:
     return config.args_source == pytest.Config.ArgsSource.ARGS
 

@@ -609,6 +609,8 @@ class Session:
         return lines
 
     def _why_nothing(self, path: Path) -> str:
+        if any(spec.path == path for spec, _, _ in self._selected):
+            return "the run ended before its tests (-x, --maxfail, an interruption)"
         if path in self.collected:
             return "its tests were deselected (-k, -m, --lf, --deselect)"
         if hasattr(self._config, "workerinput") or self._config.pluginmanager.hasplugin("dsession"):

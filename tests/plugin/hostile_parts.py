@@ -2,6 +2,9 @@
 
 import contextlib
 import itertools
+import operator
+import os
+import signal
 import sys
 import time
 
@@ -16,6 +19,18 @@ TOKENS = ["<image>", "</image>", "<slice>", "</slice>", "<slot>"]
 
 def raises(tokenizer, conversation):
     raise KeyError("image_bound")
+
+
+def raises_a_long_text(tokenizer, conversation):
+    raise KeyError("id " * 1_000_000)
+
+
+def raises_what_exits_when_shown(tokenizer, conversation):
+    class Exits(BaseException):
+        def __str__(self):
+            sys.exit(3)
+
+    raise Exits
 
 
 def raises_what_cannot_be_shown(tokenizer, conversation):
@@ -88,6 +103,18 @@ def changes_the_conversation(tokenizer, conversation):
 calls = itertools.count()
 
 
+def leaves_what_cannot_be_compared(tokenizer, conversation):
+    class Role(str):
+        __hash__ = str.__hash__
+
+        def __eq__(self, other):
+            raise RuntimeError("not comparable")
+
+    ids = right(tokenizer, conversation)
+    object.__setattr__(conversation.messages[0], "role", Role("user"))
+    return ids
+
+
 def differs_on_a_second_call(tokenizer, conversation):
     ids = right(tokenizer, conversation)
     return ids if next(calls) % 2 else [*ids, *tokenizer.encode("!")]
@@ -104,6 +131,30 @@ def prints_a_little(tokenizer, conversation):
     return right(tokenizer, conversation)
 
 
+def closes_stdout(tokenizer, conversation):
+    """Nothing that a library should do, but the run is not to end for it."""
+    with sys.stdout:
+        sys.stderr.writelines(["bye"])
+    sys.stderr.close()
+    return right(tokenizer, conversation)
+
+
+def knows_images_by_identity(tokenizer, conversation):
+    """Nothing is wrong with that: two images of one size are equal, but not the same."""
+    parts = [part for message in conversation.messages for part in message.parts if not isinstance(part, Text)]
+    assert all(map(operator.is_, parts, conversation.images))
+    return right(tokenizer, conversation)
+
+
+def forks(tokenizer, conversation):
+    """Nothing is wrong with that."""
+    child = os.fork()
+    if child == 0:
+        sys.exit(0)
+    os.waitpid(child, 0)
+    return right(tokenizer, conversation)
+
+
 def loops(tokenizer, conversation):
     while True:
         pass
@@ -117,6 +168,29 @@ def loops_and_catches(tokenizer, conversation):
     while True:
         with contextlib.suppress(Exception):
             time.sleep(0.01)
+
+
+def loops_and_catches_all(tokenizer, conversation):
+    """It goes on after the interruption, with a right answer."""
+    try:
+        while True:
+            time.sleep(0.001)
+    except BaseException:
+        return right(tokenizer, conversation)
+
+
+def loops_and_raises_another(tokenizer, conversation):
+    try:
+        while True:
+            time.sleep(0.001)
+    except BaseException as error:
+        raise ValueError("out of time") from error
+
+
+def loops_without_a_handler(tokenizer, conversation):
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    while True:
+        pass
 
 
 def exits(tokenizer, conversation):
@@ -212,6 +286,24 @@ class ReturnsText(Plain):
 class ReturnsFloats(Plain):
     def encode_text(self, text):
         return [float(i) for i in super().encode_text(text)]
+
+
+def without_the_first_id(tokenizer, conversation):
+    return right(tokenizer, conversation)[1:]
+
+
+class FailsLate(Plain):
+    """Once it was asked for the name of each id, and so only when a report is written."""
+
+    def __init__(self):
+        super().__init__()
+        self._asked = set()
+
+    def id_to_token(self, token_id):
+        if token_id in self._asked and token_id not in self.special_tokens().values():
+            raise OSError("lost the file")
+        self._asked.add(token_id)
+        return super().id_to_token(token_id)
 
 
 class DecodesToBytes(Plain):

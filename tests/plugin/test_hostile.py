@@ -9,6 +9,12 @@ from consumer_repository import YAML
 
 PIPELINES = {  # the check that says so, its message, its cause
     "raises": ("pipeline.encodes: raised KeyError: 'image_bound'", "the pipeline fails with KeyError inside *"),
+    "raises_a_long_text": ("*: raised KeyError: * (3000002 characters)", "the pipeline fails with KeyError inside *"),
+    "raises_what_exits_when_shown": ("*: raised Exits, which ends more than one call", "the pipeline tries to end *"),
+    "leaves_what_cannot_be_compared": (
+        "*: raised RuntimeError: not comparable",
+        "the pipeline fails with RuntimeError *",
+    ),
     "raises_what_cannot_be_shown": ("pipeline.encodes: raised Unprintable", "the pipeline fails with Unprintable *"),
     "returns_none": ("pipeline.encodes: the result is a NoneType, not a list of ids", "* is not an encoding"),
     "returns_text": ("pipeline.encodes: the result is a str, not a list of ids", "* is not an encoding"),
@@ -26,11 +32,14 @@ PIPELINES = {  # the check that says so, its message, its cause
     "loops": ("pipeline.encodes: did not end within 1 seconds", "the pipeline does not end; *"),
     "sleeps": ("pipeline.encodes: did not end within 1 seconds", "the pipeline does not end; *"),
     "loops_and_catches": ("pipeline.encodes: did not end within 1 seconds", "the pipeline does not end; *"),
+    "loops_and_catches_all": ("pipeline.encodes: did not end within 1 seconds", "the pipeline does not end; *"),
+    "loops_and_raises_another": ("pipeline.encodes: did not end within 1 seconds", "the pipeline does not end; *"),
+    "loops_without_a_handler": ("pipeline.encodes: did not end within 1 seconds", "the pipeline does not end; *"),
     "exits": ("pipeline.encodes: raised SystemExit: 0, which ends more than one call", "the pipeline tries to end *"),
     "skips": ("pipeline.encodes: raised Skipped: not today, which ends more than one call", "the pipeline tries *"),
     "recurses": ("pipeline.encodes: raised RecursionError: *", "the pipeline fails with RecursionError *"),
 }
-HARMLESS = ("returns_numpy", "prints_a_little", "right")
+HARMLESS = ("returns_numpy", "prints_a_little", "closes_stdout", "knows_images_by_identity", "forks", "right")
 
 
 def _subjects(entries: dict[str, str]) -> str:
@@ -74,6 +83,53 @@ def test_hostile_pipelines(hostile, run):
         result.stdout.fnmatch_lines([f"{subject} *ok 2 *ok 1 *"])
     assert len(output) < 200_000
     assert "INTERNALERROR" not in output
+
+
+def test_the_time_limit_of_a_test_is_not_the_fault_of_the_pipeline(hostile, run):
+    repository = hostile(_subjects({"slow": "parts:sleeps"}))
+    with (repository.path / "conftest.py").open("a") as conftest:
+        conftest.write(ALARM)
+    result = run("-k", "start and pipeline")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*Failed: Timeout > 1 s"])
+    assert "slow breaks" not in result.stdout.str()
+
+
+ALARM = """
+import signal
+
+import pytest
+
+
+def _out_of_time(number, frame):
+    pytest.fail("Timeout > 1 s")
+
+
+@pytest.fixture(autouse=True)
+def limit():
+    before = signal.signal(signal.SIGALRM, _out_of_time)
+    signal.setitimer(signal.ITIMER_REAL, 1)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+"""
+"""As pytest-timeout does it."""
+
+
+def test_a_tokenizer_that_fails_while_the_cause_is_looked_for(hostile, run):
+    yaml = _subjects({"late": "parts:without_the_first_id"})
+    source = next(line for line in yaml.splitlines() if "source:" in line)
+    hostile(yaml.replace(f"backend: tiktoken\n{source}", "factory: parts:FailsLate"))
+    result = run("-k", "start")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [
+            "late breaks spans.matched: 0 image opens, 1 close",
+            "  Cause       cause unknown: looking for it raised OSError: lost the file",
+        ]
+    )
+    assert "Traceback" not in result.stdout.str()
+    assert "def test_" not in result.stdout.str()
 
 
 def test_a_pipeline_that_differs_on_a_second_call(hostile, run):
@@ -166,3 +222,17 @@ def test_the_limit(refused, hostile, run):
         "--spans-timeout=soon"
     )
     assert run("--spans-timeout=0", "-k", "start").ret == 0
+
+
+def test_a_debugger_in_a_call_is_left_in_peace(hostile, run):
+    repository = hostile(_subjects({"debugged": "debugged:encode"}))
+    repository.path.joinpath("debugged.py").write_text(
+        "import pdb\nimport time\n\nfrom assembly import right\n\n\n"
+        "class Waits(pdb.Pdb):\n    def set_trace(self, frame=None):\n        time.sleep(2.5)\n\n\n"
+        "asked = []\n\n\ndef encode(tokenizer, conversation):\n"
+        "    if not asked:\n        asked.append(breakpoint())\n    return right(tokenizer, conversation)\n",
+        encoding="utf-8",
+    )
+    result = run("--spans-timeout=1", "-k", "start", "--pdbcls=debugged:Waits")
+    assert result.ret == 0
+    assert result.parseoutcomes()["passed"] == 12

@@ -172,6 +172,14 @@ def test_a_yaml_of_which_all_is_deselected(consumer, own_tests, run):
         result.stdout.fnmatch_lines([f"image-spans: NOTHING TESTED of {FILE}: *deselected (-k, *"])
 
 
+def test_a_run_that_ends_before_the_yaml(consumer, own_tests, run):
+    consumer()
+    own_tests("def test_own():\n    raise KeyboardInterrupt\n")
+    result = run()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines([f"image-spans: NOTHING TESTED of {FILE}: the run ended before its tests *"])
+
+
 def test_a_yaml_that_the_arguments_leave_out(consumer, own_tests, run):
     consumer()
     own_tests(OWN)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_spans.conversation import Conversation, Image, Message, Text, parse_conversation, resized
+from image_spans.conversation import Conversation, Image, Message, Text, copied, parse_conversation, resized
 
 PARTS = st.one_of(st.builds(Text, st.text()), st.builds(Image, st.integers(1, 9999), st.integers(1, 9999)))
 MESSAGES = st.builds(Message, st.text(min_size=1), st.lists(PARTS, max_size=3))
@@ -13,6 +13,18 @@ CONVERSATIONS = st.builds(Conversation, st.lists(MESSAGES, max_size=3))
 def test_repr_pastes_back(conversation):
     assert parse_conversation(repr(conversation)) == conversation
     assert hash(parse_conversation(repr(conversation))) == hash(conversation)
+
+
+def test_a_copy_shares_no_image_but_knows_which_are_the_same():
+    original = Conversation([Message("user", [Image(1, 2), Image(1, 2)])], images=[Image(1, 2), Image(5, 6)])
+    again = Conversation(original.messages)
+    for conversation in (original, again):
+        copy = copied(conversation)
+        assert copy == conversation
+        parts = copy.messages[0].parts
+        assert parts[0] is not parts[1]
+        assert not any(part is image for part in parts for image in conversation.messages[0].images)
+        assert [part is image for part, image in zip(parts, copy.images, strict=True)] == [conversation is again] * 2
 
 
 def test_images_are_those_of_the_parts_unless_given():
