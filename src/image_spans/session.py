@@ -314,7 +314,7 @@ class Session:
             if is_known:
                 self._notes[item.nodeid].shown.append(blocker.fingerprint)
             pytest.skip(f"blocked by {blocker.check} of {item.spec.name}{_KNOWN_TO_FAIL if is_known else ''}")
-        self._record(item, blocker, NEW)
+        self._record(item, blocker, *_plain_status(item.spec, blocker))
         pytest.fail(f"{told}\n(blocked by {blocker.check}, which this run does not select)", pytrace=False)
 
     # ------------------------------------------------------------ known failures
@@ -406,7 +406,7 @@ class Session:
         status, known = self._status(engine, subject, spec, first)
         key = self._key(first, spec)
         if key in self._reported:
-            told = f"{first.headline}\n  {first.cause.sentence}; see {self._reported[key]}"
+            told = f"{first.headline}\n  {one_line(first.cause.sentence)}; see {self._reported[key]}"
         else:
             if status != KNOWN and first.conversation is not None:
                 first = engine.shrink(subject, item.position, first)
@@ -415,9 +415,9 @@ class Session:
             if known is not None:
                 told += f"\n  {status.capitalize():<11} {_history(status, known, first)}"
         for other in others:
-            full = self._record(item, other, *self._status(engine, subject, spec, other))
-            told += f"\n  Also        {full.headline} ({one_line(full.cause.sentence)})"
-            if self._key(other, spec) not in self._reported:
+            told += f"\n  Also        {other.headline} ({one_line(other.cause.sentence)})"
+            if self._key(other, spec) not in self._reported:  # at the next position it is told in full, if it shows
+                full = self._record(item, other, *self._status(engine, subject, spec, other))
                 told += f"\n              {one_line(full.reproduce[0])}"
         pytest.fail(told + note, pytrace=False)
 
@@ -459,7 +459,7 @@ class Session:
             self._blocked(item, found, str(loaded))
         if self._is_known(spec, found):
             self._end_as_known(item, [found])
-        self._record(item, found, NEW)
+        self._record(item, found, *_plain_status(spec, found))
         pytest.fail(str(loaded), pytrace=False)
 
     def _try_to_load(self, spec: config.SubjectSpec) -> Subject | ConfigError | Unavailable:
@@ -679,6 +679,12 @@ class _Item:
 
 def _shown_by(found: Finding, known: KnownFailure) -> str:
     return SHOWN if found.fingerprint == known.fingerprint else found.fingerprint
+
+
+def _plain_status(spec: config.SubjectSpec, finding: Finding) -> tuple[str, KnownFailure | None]:
+    """Known or new, where no example can tell more."""
+    known = spec.known(finding.fingerprint)
+    return (NEW, None) if known is None else (KNOWN, known)
 
 
 def _history(status: str, known: KnownFailure, finding: Finding) -> str:

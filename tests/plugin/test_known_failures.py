@@ -267,3 +267,11 @@ def test_what_is_wrong_is_refused(knowing, refused):
     assert refused().startswith(
         f"ERROR: {FILE}:15: subjects.mine.known_failures[0].check: unknown check 'spans.mached'; did you mean "
     )
+
+
+def test_what_a_check_finds_at_once_is_told_in_turn(knowing, run):
+    knowing("two_faults")
+    result = run("-k", "spans.matched")
+    full = [line for line in result.outlines if line.startswith("  Reproduce")]
+    assert len(full) == 2
+    result.stdout.fnmatch_lines(["  Also        mine breaks spans.matched: *", "              pytest *"])
