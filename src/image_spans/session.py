@@ -330,7 +330,9 @@ class Session:
         if trial is None or (report.when != "call" and not (report.when == "setup" and report.skipped)):
             return
         reason = str(report.longrepr[2]) if report.skipped and isinstance(report.longrepr, tuple) else ""
-        status = "blocked" if "blocked by" in reason else report.outcome
+        status: str = "blocked" if "blocked by" in reason else report.outcome
+        if report.skipped and hasattr(report, "wasxfail"):
+            status = "known"
         one = checks.checks().get(trial.check)
         record: dict[str, Any] = {
             "subject": trial.subject.name,
