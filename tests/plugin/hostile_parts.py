@@ -164,6 +164,11 @@ def sleeps(tokenizer, conversation):
     time.sleep(10_000)
 
 
+def sleeps_past_the_limit_of_the_test(tokenizer, conversation):
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    time.sleep(10_000)
+
+
 def loops_and_catches(tokenizer, conversation):
     while True:
         with contextlib.suppress(Exception):

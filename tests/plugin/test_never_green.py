@@ -180,6 +180,19 @@ def test_a_run_that_ends_before_the_yaml(consumer, own_tests, run):
     result.stdout.fnmatch_lines([f"image-spans: NOTHING TESTED of {FILE}: the run ended before its tests *"])
 
 
+def test_a_failure_that_is_expected_was_tested(consumer, run):
+    repository = consumer("naive")
+    with (repository.path / "conftest.py").open("a") as conftest:
+        conftest.write(
+            "\nimport pytest\n\ndef pytest_collection_modifyitems(items):\n"
+            "    for item in items:\n        item.add_marker(pytest.mark.xfail(reason='known'))\n"
+        )
+    result = run("-k", "start-spans.matched")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["mine * known 1"])
+    assert "NOT TESTED" not in result.stdout.str()
+
+
 def test_a_yaml_that_the_arguments_leave_out(consumer, own_tests, run):
     consumer()
     own_tests(OWN)
