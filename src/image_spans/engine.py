@@ -156,7 +156,10 @@ class Engine:
             before = bench.stuck
             case = bench.case(conversation)
             self.verdict(case, "pipeline.encodes")
-            verdict = self.verdict(case, name)
+            try:
+                verdict = self.foreign.call(lambda: f"{name} on {conversation!r}", checks.judge, case, name)
+            except MISBEHAVIOUR as error:
+                verdict = case.finding(name, f"judging {error}", raised=error)
             if isinstance(verdict, Finding):
                 elsewhere = verdict.conversation != conversation  # it is stuck since then, and was not called
                 verdict = checks.NotJudged(name, verdict.conversation) if elsewhere else diagnosed(case, verdict)

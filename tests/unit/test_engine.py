@@ -418,3 +418,38 @@ def test_a_bench_keeps_the_last_cases_only():
 
 def test_ids_are_those_of_the_pipeline():
     assert Bench(subject(Counting())).case(ONE).ids == RIGHT
+
+
+# ---------------------------------------------------------------- recorded examples
+
+
+def test_a_recorded_example_is_judged_first_and_by_its_own_check_alone():
+    """All checks fail on it; the others must not be disturbed by what was recorded for one."""
+    recorded = Conversation([Message("user", [Image(123, 457), Text("recorded")])])
+
+    def wrong_for_it(ids, conversation):
+        return ids[1:-1] if conversation == recorded else ids
+
+    pipeline, engine = Counting(wrong_for_it), Engine(BUDGET, 0)
+    one = subject(pipeline)
+    done = engine.survey(one, "start", "single", {"spans.matched": [recorded]})
+    assert recorded not in done.conversations
+    assert pipeline.calls[0] == recorded
+    assert pipeline.calls.count(recorded) == 1
+    (found,) = done.tallies["spans.matched"].findings.values()
+    assert found.conversation == recorded
+    assert engine.replay(one, recorded, "spans.matched") is found
+    for name, tally in done.tallies.items():
+        if name != "spans.matched":
+            assert (tally.findings, dict(tally.blocked_by)) == ({}, {}), name
+
+
+def test_what_a_check_is_blocked_on_is_remembered():
+    def right_for_small(ids, conversation):
+        return ids if all(image.width < 449 for image in conversation.images) else swapped(ids, conversation)
+
+    done = Engine(BUDGET, 0).survey(subject(Counting(right_for_small)), "start", "variants")
+    (blocked,) = (done.tallies["relations.prefix"].blocked_on,)
+    assert set(blocked) == {"spans.matched"}
+    assert all(any(image.width >= 449 for image in conversation.images) for conversation in blocked["spans.matched"])
+    assert any(conversation not in done.conversations for conversation in blocked["spans.matched"])
