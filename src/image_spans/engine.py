@@ -106,10 +106,15 @@ class Engine:
         self._replayed: dict[tuple[int, str, Conversation], checks.Verdict] = {}
 
     def bench(self, subject: Subject) -> Bench:
-        """The bench of a subject."""
+        """The bench of a subject, whose tokenizer is asked for its special tokens here."""
         if id(subject) not in self._benches:
+            spellings(subject)
             self._benches[id(subject)] = Bench(subject, self.foreign)
         return self._benches[id(subject)]
+
+    def ask_rule(self, subject: Subject) -> None:
+        """Look for the telling sizes of a subject's slice rule, which is asked for thousands of them once."""
+        profile_of(subject, FAMILIES["single"])
 
     def precheck(self, subject: Subject, name: str) -> Finding | None:
         """The verdict of a check of the family ``once``."""

@@ -58,6 +58,8 @@ def pytest_configure(config: pytest.Config) -> None:
     files = _subject_files(config)
     if not files:
         _refuse_options_without_file(config)
+        if _default_file(config) is None and (look_alike := _look_alike(config)) is not None:
+            config.stash[_STRAYS] = {look_alike}
         return
     from image_spans.errors import ConfigError
     from image_spans.session import Session
@@ -163,6 +165,11 @@ def _lines(path: Path) -> list[str]:
             return file.read(1_000_000).decode(errors="replace").splitlines()
     except OSError:
         return []
+
+
+def _look_alike(config: pytest.Config) -> Path | None:
+    """A file in the root that was meant to be ours, but has another name."""
+    return next((path for path in config.rootpath.glob("token*under*test*.y*ml") if path.is_file()), None)
 
 
 def _refuse_options_without_file(config: pytest.Config) -> None:
@@ -303,7 +310,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     strays: set[Path] = config.stash.get(_STRAYS, set())
     for path in sorted(strays):
         shown = os.path.relpath(path, config.invocation_params.dir)
-        why = f"was found, but only the one in the root is read; name it: pytest {shown}"
+        if path.name == DEFAULT:
+            why = f"was found, but only the one in the root is read; name it: pytest {shown}"
+        else:
+            why = f"is not read; is it meant to be {DEFAULT}?"
         terminalreporter.write_line(f"image-spans: NOT TESTED: {shown} {why}", yellow=True)
 
 

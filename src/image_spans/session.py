@@ -7,7 +7,8 @@ import platform
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import metadata
@@ -19,7 +20,7 @@ import pytest
 from image_spans import checks, config, strategies
 from image_spans.conversation import Conversation, parse_conversation
 from image_spans.engine import FAMILIES, Engine, Pass, diagnosed, profile_of
-from image_spans.errors import ConfigError, Unavailable
+from image_spans.errors import ConfigError, Unavailable, words
 from image_spans.findings import Cause, Finding, one_line
 from image_spans.foreign import MISBEHAVIOUR, Foreign
 from image_spans.known_failures import KnownFailure
@@ -471,13 +472,26 @@ class Session:
             return error
         except MISBEHAVIOUR as error:
             return ConfigError(f"{where}: loading it {error}")
-        try:  # this asks the slice rule for thousands of sizes
-            self.foreign.call(lambda: f"the slice rule of {spec.name}", profile_of, subject, FAMILIES["single"])
+        engine = self._engine(spec.path)
+        return (
+            self._ask(spec, "its slice rule for many sizes", engine.ask_rule, subject)
+            or self._ask(spec, "its tokenizer for its tokens", engine.bench, subject)
+            or subject
+        )
+
+    def _ask(
+        self, spec: config.SubjectSpec, what: str, ask: Callable[[Subject], Any], subject: Subject
+    ) -> ConfigError | None:
+        """Ask a part of a subject, which may be the user's, for what every pass needs."""
+        where = f"{spec.label}:{spec.line}: subjects.{spec.name}"
+        try:
+            self.foreign.call(lambda: f"asking {spec.name}: {what}", ask, subject)
         except ConfigError as error:
             return ConfigError(f"{where}: {error}")
-        except MISBEHAVIOUR as error:
-            return ConfigError(f"{where}: asking its slice rule for many sizes {error}")
-        return subject
+        except Exception as error:
+            did = str(error) if isinstance(error, MISBEHAVIOUR) else f"raised {words(error)}"
+            return ConfigError(f"{where}: asking {what} {did}")
+        return None
 
     def _engine(self, path: Path) -> Engine:
         if path not in self._engines:
@@ -527,7 +541,8 @@ class Session:
         if isinstance(loaded, Subject) and trial.check == FIRST_CHECK and report.outcome == "passed":
             shared = self._shared_file(trial.subject)
             if shared is not None:
-                record["loader"] = (shared, observed(loaded))
+                with suppress(Exception):  # a tokenizer that fails on these texts fails its checks too
+                    record["loader"] = (shared, observed(loaded))
         if self._config.getoption("hypothesis_show_statistics", False) and one is not None:
             record["statistics"] = self._statistics(trial, one.family)
         report.image_spans = record  # type: ignore[attr-defined]

@@ -333,6 +333,18 @@ class LoopsLate(Plain):
         return text
 
 
+class LoopsOnItsTokens(Plain):
+    """Only after the prechecks have asked."""
+
+    asked = 0
+
+    def special_tokens(self):
+        self.asked += 1
+        while self.asked > 1:
+            pass
+        return super().special_tokens()
+
+
 def load_and_raise():
     raise FileNotFoundError("vocab.json")
 

@@ -166,6 +166,7 @@ TOKENIZERS = {
     "ReturnsFloats": "*subjects.returnsfloats: *.encode_text('hello') returned a list *float*",
     "DecodesToBytes": "*subjects.decodestobytes: *.decode(*) returned a bytes, expected a*",
     "Loops": "*subjects.loops: loading it did not end within 5 seconds",
+    "LoopsOnItsTokens": "*subjects.loopsonitstokens: asking its tokenizer for its tokens did not end within *",
     "load_and_raise": "*subjects.load-and-raise: the factory parts:load_and_raise raised FileNotFoundError: vocab.json",
     "load_and_loop": "*subjects.load-and-loop: loading it did not end within 5 seconds",
     "load_and_exit": "*subjects.load-and-exit: loading it raised SystemExit: bye, which ends more than one call",

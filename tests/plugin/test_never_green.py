@@ -239,3 +239,13 @@ def test_nothing_is_said_where_nothing_was_to_be_run(consumer, run):
     result = run("--collect-only", "-q")
     assert result.ret == 0
     assert "NOTHING TESTED" not in result.stdout.str()
+
+
+@pytest.mark.parametrize("name", ["tokenizers_under_test.yml", "tokenizer_under_tests.yaml"])
+def test_a_yaml_under_another_name(consumer, own_tests, run, name):
+    repository = consumer()
+    own_tests(OWN)
+    (repository.path / FILE).rename(repository.path / name)
+    result = run()
+    assert result.parseoutcomes() == {"passed": 1}
+    result.stdout.fnmatch_lines([f"image-spans: NOT TESTED: {name} is not read; is it meant to be {FILE}?"])
