@@ -917,3 +917,12 @@ def test_typed_placeholders_that_touch_under_a_dummy_prefix():
     assert failing_on([blank, A, P, P]) == []
     assert failing_on([blank, A, P]) == ["spans.slots"]
     assert failing_on([blank, A, blank, P, B, P]) != []
+
+
+def test_typed_placeholders_need_no_bounds():
+    typed = Conversation([Message("user", [Text("<pad>"), Image(1, 1), Text("a")])])
+    ids = [P, *SPAN, A]
+    for bounds in ([[2, 6]], [[0, 1], [2, 6]]):
+        assert failing({"input_ids": ids, "image_bounds": bounds}, typed, literals="interpret") == {}
+    wrong = failing({"input_ids": ids, "image_bounds": [[0, 1]]}, typed, literals="interpret")
+    assert set(wrong) == {"spans.bounds"}

@@ -143,6 +143,9 @@ def bounds(case: Case) -> Verdict:
         return None
     if tile(given, runs):  # adjacent images without text between them are one run, but several bounds
         return None
+    owned = [run for run, owner in zip(runs, _owners_of_runs(case), strict=True) if owner is not None]
+    if len(owned) < len(runs) and (given == owned or tile(given, owned)):  # what somebody typed has no image
+        return None
     index = first_difference(given, runs)
     wrong = given[index] if index < len(given) else None
     right = runs[index] if index < len(runs) else None
@@ -166,6 +169,12 @@ def tile(given: Sequence[tuple[int, int]], runs: Sequence[tuple[int, int]]) -> b
         else:
             joined.append((start, end))
     return joined == list(runs)
+
+
+def _owners_of_runs(case: Case) -> list[int | None]:
+    """Per run of placeholders its image; None for a typed one."""
+    expected = case.expected
+    return [owner for (role, _), owner in zip(expected.tokens, expected.owners, strict=True) if role == PLACEHOLDER]
 
 
 def _skeleton(tokens: Sequence[Token], bare: bool) -> list[str]:
