@@ -136,6 +136,36 @@ subjects:
                order: "assembly:in_order"}
       literals: {policy: plain}
 """,
+    "declared": """\
+version: 1
+subjects:
+  declared:
+    tokenizer:
+      backend: transformers
+      source: {trained: byte_bpe, options: {vocab: 300, eos: </s>, special_tokens: [<image>, </image>, <slot>, <sign>]}}
+    pipeline:
+      encode: flat_slices
+      returns: [image_bounds, labels]
+      accepts: [images, max_length]
+      batch: flat_slices
+      continue: flat_slices
+      predict: "assembly:counted"
+    contract:
+      bos: none
+      images: {open: <image>, close: </image>, placeholder: <slot>, slots: 4}
+      template: {user: ["U:", ""], assistant: ["A:", </s>]}
+      truncation: {policy: never_split, side: right, keep_bos: true}
+      labels: {roles: [assistant], end_token: included, shift: 0}
+      pad: <sign>
+      batch_fill: {labels: -100}
+      token_types: 1
+      trim: none
+    known_failures:
+      - check: text.survives
+        reason: the toy eats blanks
+        example: "Conversation([Message('user', [Text('a')])])"
+        fingerprint: text.survives/blanks-eaten
+""",
     "run": """\
 version: 1
 subjects:
