@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
+import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
+import image_spans
 from image_spans.errors import LONGEST_WORDS, words
 from image_spans.foreign import LOUD, SHOWN, Foreign, LeftTheProcess, PrintedTooMuch, TookTooLong
 
@@ -66,6 +70,42 @@ def test_outside_of_the_main_thread_too(foreign):
     thread.start()
     thread.join(60)
     assert [type(one) for one in seen] == [TookTooLong, int]
+
+
+TRACED = """
+import sys, threading, time
+from image_spans.foreign import Foreign, TookTooLong
+
+def spin():
+    while True:
+        time.monotonic()
+
+def called_again():
+    return "done"
+
+def in_thread():
+    sys.settrace(lambda *event: None)
+    for _ in range(3):
+        try:
+            foreign.call(lambda: "a test", spin)
+        except TookTooLong:
+            print(foreign.call(lambda: "a test", called_again))
+
+foreign = Foreign(0.2)
+thread = threading.Thread(target=in_thread)
+thread.start()
+thread.join()
+foreign.close()
+"""
+
+
+def test_under_a_tracer_too():
+    """Coverage and debuggers trace; CPython 3.11 must not be left looking for an exception that was taken back."""
+    here = os.environ | {"PYTHONPATH": str(Path(image_spans.__file__).parents[1])}
+    run = subprocess.run(
+        [sys.executable, "-c", TRACED], capture_output=True, text=True, timeout=60, check=True, env=here
+    )
+    assert run.stdout.split() == ["done"] * 3
 
 
 def test_a_call_inside_a_call_has_a_time_of_its_own(foreign):
