@@ -106,6 +106,10 @@ class Ledger:
         """Every distinct finding, on the smallest conversation on which it was told."""
         return [found for _, found in sorted(self._findings.items())]
 
+    def ran(self, spec: SubjectSpec) -> set[tuple[str, str]]:
+        """The positions and checks that were judged on a subject."""
+        return self._ran.get((str(spec.path), spec.name), set())
+
     def verdict(self, spec: SubjectSpec, known: KnownFailure, items: set[tuple[str, str]]) -> tuple[bool, str] | None:
         """Whether a known failure is stale, and why it is or cannot be judged; None: it was seen.
 
@@ -118,7 +122,7 @@ class Ledger:
         key = (path, name, known.fingerprint)
         if key in self._shown:
             return None
-        ran = self._ran.get((path, name), set())
+        ran = self.ran(spec)
         if not ran:
             return False, "unselected: nothing of its subject was judged"
         if not items or items - ran:

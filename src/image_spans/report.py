@@ -41,6 +41,7 @@ def write_summary(reporter: pytest.TerminalReporter, session: Session, *, may_be
     """
     _write_tables(reporter, session)
     if reporter.verbosity >= 0:
+        _write_inapplicable(reporter, session)
         _write_loaders(reporter, session.outcomes.loaders)
     if not session.collect_only and (session.outcomes.cells or not may_be_idle):
         for line in session.untested():
@@ -64,6 +65,20 @@ def _write_known_failures(reporter: pytest.TerminalReporter, session: Session) -
         reporter.section("image-spans: known failures to paste" if lines else "image-spans: no new finding", sep="-")
         for line in lines:
             reporter.write_line(line)
+
+
+def _write_inapplicable(reporter: pytest.TerminalReporter, session: Session) -> None:
+    """The checks that found nothing to judge on a subject: what is not declared is not tested."""
+    rows = []
+    for (check, reason), subjects in session.inapplicable().items():
+        few = len(subjects) <= 2 or reporter.verbosity > 0
+        rows.append((check, ", ".join(subjects) if few else f"{len(subjects)} subjects", reason))
+    if rows:
+        reporter.write_line("")
+        reporter.write_line("did not apply" if reporter.verbosity > 0 else "did not apply (-v names all subjects)")
+        widths = [max(len(row[column]) for row in rows) for column in range(2)]
+        for check, names, reason in rows:
+            reporter.write_line(f"{check:<{widths[0]}}  {names:<{widths[1]}}  {reason}")
 
 
 def _write_loaders(reporter: pytest.TerminalReporter, loaders: dict[str, dict[str, dict[str, str]]]) -> None:

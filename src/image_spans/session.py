@@ -166,11 +166,7 @@ class Session:
             return
         registered = checks.checks()
         specs = [spec for file in self.files.values() for spec in file.specs]
-        reasons = (
-            registered[name].inapplicable(spec.contract, spec.pipeline.abilities)
-            for name in self._chosen
-            for spec in specs
-        )
+        reasons = (_why_inapplicable(spec, registered[name]) for name in self._chosen for spec in specs)
         why = "; ".join(dict.fromkeys(reason for reason in reasons if reason))
         raise ConfigError(f"--spans-checks: {option} applies to no subject{f': {why}' if why else ''}")
 
@@ -189,16 +185,17 @@ class Session:
             for check in checks.checks().values():
                 if check.family != family or (self._chosen is not None and check.name not in self._chosen):
                     continue
-                if check.inapplicable(spec.contract, spec.pipeline.abilities) is None:
-                    trials += [Trial(spec, position, check.name) for position in self._positions(spec, check)]
+                if _why_inapplicable(spec, check) is None:
+                    trials += [Trial(spec, position, check.name) for position in _positions(spec, check)]
         return trials
 
-    def _positions(self, spec: config.SubjectSpec, check: checks.Check) -> list[str]:
-        if check.family == "once":
-            return [""]
-        profile = strategies.Profile.limits(spec.contract)
-        wanted = check.positions or strategies.POSITIONS
-        return [position for position in wanted if strategies.applies(position, profile)]
+    def _items(self, path: Path) -> dict[config.SubjectSpec, set[tuple[str, str]]]:
+        """Subject to the positions and checks of its items."""
+        items: dict[config.SubjectSpec, set[tuple[str, str]]] = {spec: set() for spec in self.files[path].specs}
+        for family in ("once", *FAMILIES):
+            for trial in self.trials(path, family):
+                items[trial.subject].add((trial.position, trial.check))
+        return items
 
     def selected(self, items: Iterable[pytest.Item]) -> None:
         """Remember which (subject, position, check) will run: a failure must not hide behind an item that does not."""
@@ -329,7 +326,7 @@ class Session:
 
     def _homes(self, spec: config.SubjectSpec, known: KnownFailure) -> list[str]:
         """The position at which a known failure is judged by its example: the first at which its images stand."""
-        positions = self._positions(spec, checks.checks()[known.check])
+        positions = _positions(spec, checks.checks()[known.check])
         if known.conversation is None:
             return positions
         stands = strategies.positions_of(known.conversation, strategies.Profile.limits(spec.contract))
@@ -625,6 +622,22 @@ class Session:
                     lines.append(f"NOT TESTED: {shown}: {why}")
         return lines
 
+    def inapplicable(self) -> dict[tuple[str, str], list[str]]:
+        """Check and reason to the subjects to which it did not apply, of those of which everything else was judged."""
+        whole = [
+            spec
+            for path, file in self.files.items()
+            for spec, items in self._items(path).items()
+            if spec.name not in file.missing and items <= self.ledger.ran(spec)
+        ]
+        found: dict[tuple[str, str], list[str]] = {}
+        for name, check in checks.checks().items():
+            for spec in whole if self._chosen is None or name in self._chosen else ():
+                reason = _why_inapplicable(spec, check)
+                if reason is not None:
+                    found.setdefault((name, reason), []).append(self.shown(spec))
+        return found
+
     def _why_nothing(self, path: Path) -> str:
         if any(spec.path == path for spec, _, _ in self._selected):
             return "the run ended before its tests (-x, --maxfail, an interruption)"
@@ -645,11 +658,9 @@ class Session:
         for path, file in self.files.items():
             if not any(spec.known_failures for spec in file.specs):
                 continue
-            trials = [trial for family in ("once", *FAMILIES) for trial in self.trials(path, family)] if whole else []
-            for spec in file.specs:
-                items = {(trial.position, trial.check) for trial in trials if trial.subject is spec}
+            for spec, items in self._items(path).items():
                 for known in spec.known_failures:
-                    verdict = self.ledger.verdict(spec, known, items)
+                    verdict = self.ledger.verdict(spec, known, items if whole else set())
                     if verdict is not None:
                         stale, why = verdict
                         what = f"known failure {known.fingerprint} of {self.shown(spec)}"
@@ -746,6 +757,23 @@ def _quoted(text: str) -> str:
     """An argument for the shell, in double quotes where that is all it takes: a conversation holds single ones."""
     # Between double quotes the shell keeps a backslash that stands before a letter or a single quote.
     return shlex.quote(text) if re.search(r'["$`!]|\\\\|\\$', text) else f'"{text}"'
+
+
+def _why_inapplicable(spec: config.SubjectSpec, check: checks.Check) -> str | None:
+    """Why a subject has no item of a check; None when it has."""
+    reason = check.inapplicable(spec.contract, spec.pipeline.abilities)
+    if reason is None and not _positions(spec, check):
+        profile = strategies.Profile.limits(spec.contract)
+        return strategies.inapplicable((check.positions or strategies.POSITIONS)[0], profile)
+    return reason
+
+
+def _positions(spec: config.SubjectSpec, check: checks.Check) -> list[str]:
+    if check.family == "once":
+        return [""]
+    profile = strategies.Profile.limits(spec.contract)
+    wanted = check.positions or strategies.POSITIONS
+    return [position for position in wanted if strategies.applies(position, profile)]
 
 
 def _trial_of(item: pytest.Item) -> Trial | None:
