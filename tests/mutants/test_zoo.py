@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+import zoo_entries  # noqa: F401  # adds to ZOO
 from zoo import ZOO
 
 from image_spans import strategies
