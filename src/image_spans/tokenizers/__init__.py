@@ -4,6 +4,8 @@ An adapter is a module here with ``load(spec, folder)``, ``finish(native, spec)`
 ``NATIVE`` (the names of the library's classes), ``KEYS`` (the optional keys of a spec that it reads),
 ``DISTRIBUTION`` (what has to be installed) and ``adapt(native)``; its name is what the YAML calls ``backend``.
 ``TAKES`` (optional) says of other libraries' classes how what a recipe made is turned into an object of this one.
+``behaviour(native)`` (optional) names what else the lock should record, each a question without arguments, and
+``reloaded(native)`` (optional) gives what the library's own saving and loading makes of it.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from image_spans.subject import Tokenizer
 from image_spans.tokenizers._observe import observe
 from image_spans.tokenizers._own import OwnTokenizer
 
-__all__ = ["TokenizerSpec", "adapt", "load", "missing", "observe"]
+__all__ = ["TokenizerSpec", "adapt", "adapter_of", "load", "missing", "native_of", "observe"]
 
 
 class TokenizerSpec(Model):
@@ -224,6 +226,17 @@ def _adapter(native: Any) -> ModuleType | None:
         if ancestry & module.NATIVE:
             return module
     return None
+
+
+def native_of(tokenizer: Tokenizer) -> Any:
+    """The library's tokenizer behind an adapter, also where a processor that holds it goes to the pipeline."""
+    native = tokenizer.native
+    return native.tokenizer if _adapter(native) is None and hasattr(native, "tokenizer") else native
+
+
+def adapter_of(tokenizer: Tokenizer) -> ModuleType | None:
+    """The module of the library that a tokenizer comes from; None for one of somebody's own."""
+    return _adapter(native_of(tokenizer))
 
 
 def _ancestry(native: Any) -> set[str]:

@@ -17,6 +17,7 @@ from image_spans.subject import Ids, Tokenizer, nameless
 from image_spans.tokenizers import _transformers_sentencepiece as pieces
 from image_spans.tokenizers import mistral_common
 from image_spans.tokenizers._ids import named, spelled
+from image_spans.tokenizers._transformers_behaviour import behaviour, reloaded
 from image_spans.tokenizers.tokenizers import completed
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def _quiet(transformers: Any) -> Iterator[None]:
             del os.environ["TIKTOKEN_CACHE_DIR"]
 
 
+__all__ = ["behaviour", "reloaded"]
 DISTRIBUTION = "transformers"
 NATIVE = {
     "transformers.PreTrainedTokenizerFast",
