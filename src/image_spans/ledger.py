@@ -37,6 +37,8 @@ class Note:
     """Known failure to what its example does."""
     expected: bool = False
     """Whether the item ends as a known failure."""
+    lock: dict[str, Any] | None = None
+    """What the comparison with the lock said."""
 
 
 def entry(
@@ -105,6 +107,14 @@ class Ledger:
     def findings(self) -> list[dict[str, Any]]:
         """Every distinct finding, on the smallest conversation on which it was told."""
         return [found for _, found in sorted(self._findings.items())]
+
+    def failing(self, spec: SubjectSpec) -> list[str]:
+        """The checks that found on a subject what is not known."""
+        owner = (str(spec.path), spec.name)
+        checks = (
+            found["check"] for key, found in self._findings.items() if key[:2] == owner and found["status"] != KNOWN
+        )
+        return sorted(set(checks))
 
     def ran(self, spec: SubjectSpec) -> set[tuple[str, str]]:
         """The positions and checks that were judged on a subject."""

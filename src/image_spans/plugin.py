@@ -50,6 +50,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="print the YAML that makes the new findings known failures; the file is never edited",
     )
     group.addoption(
+        "--spans-lock",
+        choices=["check", "update", "off"],
+        help="compare every subject with the behaviour recorded in the lock beside the YAML (check, the default, where "
+        "there is a lock), record it anew (update), or do neither (off)",
+    )
+    group.addoption(
         "--spans-require-all", action="store_true", help="a subject that cannot be had is an error, not a skip"
     )
 
@@ -183,7 +189,7 @@ def _refuse_options_without_file(config: pytest.Config) -> None:
 
 _NEED_SUBJECTS = (
     *("spans_checks", "spans_conversation", "spans_fetch", "spans_timeout", "spans_require_all"),
-    *("spans_findings", "spans_accept"),
+    *("spans_findings", "spans_accept", "spans_lock"),
 )
 
 
@@ -324,6 +330,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         worker_output["image_spans_strays"] = [str(path) for path in session.config.stash.get(_STRAYS, set())]
     elif ours is not None and not ours.collect_only:
         ours.write_findings()
+        ours.write_locks()
         if exitstatus == pytest.ExitCode.OK and (ours.all_skipped or ours.has_stale or ours.not_written):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -49,6 +49,14 @@ def write_summary(reporter: pytest.TerminalReporter, session: Session, *, may_be
         if session.all_skipped:
             reporter.write_line("image-spans: ERROR: nothing was tested, so the run fails", red=True)
         _write_known_failures(reporter, session)
+        _write_locks(reporter, session)
+
+
+def _write_locks(reporter: pytest.TerminalReporter, session: Session) -> None:
+    """What the comparison with the lock said, and whether a check fails as well."""
+    for loud, line in session.judged_locks():
+        if loud or reporter.verbosity >= 0:
+            reporter.write_line(f"image-spans: lock: {line}", yellow=True)
 
 
 def _write_known_failures(reporter: pytest.TerminalReporter, session: Session) -> None:

@@ -39,15 +39,18 @@ from image_spans.ledger import (
     reasons,
 )
 from image_spans.loaders import observed
+from image_spans.lock import store, watch
 from image_spans.subject import Subject
 
 _ITEM = re.compile(
-    r"(?P<file>.*?)::test_(?P<family>subject|conversation|literals|relation|fault|limit|batch)\[(?P<id>.*)\]$"
+    r"(?P<file>.*?)::test_(?P<family>subject|locked|conversation|literals|relation|fault|limit|batch)\[(?P<id>.*)\]$"
 )
 
 
 FIRST_CHECK = "contract.tokens"
 """The check that says when a subject cannot be loaded; the others are blocked by it."""
+LOCKED = "lock.same"
+"""What the item is called that compares a subject with the lock; it is no check of a pipeline."""
 DEFAULT_TIMEOUT = 60.0
 """Seconds that one call of a pipeline may take."""
 LOADING = 10
@@ -62,7 +65,7 @@ def subject_of(nodeid: str) -> str | None:
     match = _ITEM.match(nodeid)
     if match is None:
         return None
-    dashes = 1 if match["family"] == "subject" else 2
+    dashes = 1 if match["family"] in ("subject", "locked") else 2
     return f"{match['file'].partition('::')[0]}::{match['id'].rsplit('-', dashes)[0]}"
 
 
@@ -133,6 +136,11 @@ class Session:
         self.ledger = Ledger()
         self.findings_file = _findings_file(pytest_config)
         self.not_written: str | None = None
+        mode = _lock_mode(pytest_config)
+        self.locks = {
+            path: watch.Lock(path, _relative(store.lock_file(path), pytest_config.rootpath), mode)
+            for path in self.files
+        }
         self._refuse_checks_that_apply_nowhere(pytest_config.getoption("spans_checks"))
 
     @cached_property
@@ -182,6 +190,8 @@ class Session:
                     skip = pytest.mark.skip(reason=f"{spec.name} cannot be had: {file.missing[spec.name]}")
                     trials.append(Trial(spec, "", "unavailable", (skip,)))
                 continue
+            if family == "lock" and self._compares_with_lock(path):
+                trials.append(Trial(spec, "", LOCKED))
             for check in checks.checks().values():
                 if check.family != family or (self._chosen is not None and check.name not in self._chosen):
                     continue
@@ -196,6 +206,10 @@ class Session:
             for trial in self.trials(path, family):
                 items[trial.subject].add((trial.position, trial.check))
         return items
+
+    def _compares_with_lock(self, path: Path) -> bool:
+        """Not where some checks or one conversation were asked for."""
+        return self.locks[path].active and self._chosen is None and self._only is None
 
     def selected(self, items: Iterable[pytest.Item]) -> None:
         """Remember which (subject, position, check) will run: a failure must not hide behind an item that does not."""
@@ -249,6 +263,23 @@ class Session:
                 blocker = tally.blocked_by.most_common(1)[0][0]
                 pytest.skip(f"blocked by {blocker} of {spec.name}{_KNOWN_TO_FAIL if blocker in known_blockers else ''}")
             pytest.skip(f"none of {len(done.conversations)} conversations can tell whether {check} holds")
+
+    def compare_with_lock(self, spec: config.SubjectSpec, nodeid: str) -> None:
+        """Compare a subject with what is recorded of it, or record it anew, as ``--spans-lock`` says.
+
+        Raises:
+            pytest.fail.Exception: it behaves differently.
+        """
+        __tracebackhide__ = True
+        item = _Item(spec, "", LOCKED, nodeid)
+        self._notes[nodeid] = Note()
+        bench = self._engine(spec.path).bench(self._load(item))
+        lock = self.locks[spec.path]
+        limit = LOADING * self.foreign.limit
+        seen = self.foreign.call(lambda: f"recording {spec.name}", lock.judge, spec, bench, limit=limit)
+        self._notes[nodeid].lock = seen.plain()
+        if seen.status == watch.CHANGED and lock.mode == "check":
+            pytest.fail(watch.report(self.shown(spec), seen), pytrace=False)
 
     def _judge_once(self, engine: Engine, subject: Subject, item: _Item) -> None:
         __tracebackhide__ = True
@@ -521,7 +552,7 @@ class Session:
         one = checks.checks().get(trial.check)
         record: dict[str, Any] = {
             "subject": self.shown(trial.subject),
-            "group": one.group if one else "contract",
+            "group": trial.check.partition(".")[0] if trial.check != "unavailable" else "contract",
             "status": status,
             "path": str(trial.subject.path),
             "name": trial.subject.name,
@@ -531,6 +562,7 @@ class Session:
             "findings": note.findings,
             "shown": note.shown,
             "examples": note.examples,
+            "lock": note.lock,
         }
         if "cannot be had" in reason:
             record["unavailable"] = reason.partition("cannot be had: ")[2]
@@ -578,6 +610,8 @@ class Session:
         cell = self.outcomes.cells.setdefault((record["subject"], record["group"]), Counter())
         cell[record["status"]] += 1
         self.ledger.add(record)
+        if record["lock"] is not None:
+            self.locks[Path(record["path"])].note(record["name"], watch.Seen.of(record["lock"]))
         if "unavailable" in record:
             self.unavailable[record["subject"]] = record["unavailable"]
         if "loader" in record:
@@ -672,6 +706,16 @@ class Session:
         """Whether a failure is known that is none any more."""
         return any(stale for stale, _ in self.judged_known_failures())
 
+    def judged_locks(self) -> Iterator[tuple[bool, str]]:
+        """Whether it matters, and a line, of all that is not as it was recorded."""
+        for path, lock in self.locks.items():
+            specs = {spec.name: spec for spec in self.files[path].specs}
+            failing = {name: self.ledger.failing(specs[name]) for name in lock.seen}
+            for loud, line in watch.summary(lock, failing):
+                yield loud, one_line(line)
+            if lock.seen and (gone := lock.gone(specs)):
+                yield False, one_line(f"{', '.join(gone)} is recorded, and is in the YAML no more")
+
     def write_findings(self) -> None:
         """Write the file of ``--spans-findings``, if one was asked for; the summary tells when that failed."""
         if self.findings_file is not None:
@@ -679,6 +723,19 @@ class Session:
                 self.ledger.write(self.findings_file)
             except OSError as error:  # the disk is full, or the folder went away
                 self.not_written = one_line(f"--spans-findings: cannot be written: {error.strerror}")
+
+    def write_locks(self) -> None:
+        """Write the locks under ``--spans-lock=update``; the summary tells when that failed."""
+        for path, lock in self.locks.items():
+            if lock.mode != "update" or not lock.seen:
+                continue
+            names = {spec.name for spec in self.files[path].specs}
+            whole = names <= {*lock.seen, *self.files[path].missing}
+            try:
+                lock.write(names, whole=whole)
+            except OSError as error:
+                shown = _relative(lock.path, self._config.rootpath)
+                self.not_written = one_line(f"--spans-lock=update: {shown} cannot be written: {error.strerror}")
 
     def to_accept(self) -> list[str]:
         """The YAML that makes the new findings of this run known."""
@@ -781,7 +838,7 @@ def _trial_of(item: pytest.Item) -> Trial | None:
     subject = callspec.params.get("subject") if callspec is not None else None
     if callspec is None or not isinstance(subject, config.SubjectSpec):
         return None
-    return Trial(subject, callspec.params.get("position", ""), callspec.params["check"])
+    return Trial(subject, callspec.params.get("position", ""), callspec.params.get("check", LOCKED))
 
 
 def _chosen_checks(option: str | None) -> set[str] | None:
@@ -804,6 +861,18 @@ def _seconds(option: str | None) -> float:
     if not 0 <= seconds < float("inf"):
         raise ConfigError(f"--spans-timeout: expected a number of seconds (0: no limit), found {option!r}")
     return seconds
+
+
+def _lock_mode(pytest_config: pytest.Config) -> watch.Mode:
+    mode: watch.Mode = pytest_config.getoption("spans_lock") or "check"
+    if mode == "update":
+        if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+            raise ConfigError(
+                "--spans-lock=update: not in CI (the variable CI is set): record where it can be reviewed"
+            )
+        if hasattr(pytest_config, "workerinput") or pytest_config.getoption("dist", "no") != "no":
+            raise ConfigError("--spans-lock=update: not with xdist, whose workers each see a part; leave out -n")
+    return mode
 
 
 def _only(option: str | None) -> Conversation | None:

@@ -41,6 +41,7 @@ from image_spans.errors import ConfigError, Unavailable, nearest
 
 _SHA256 = r"^[0-9a-f]{64}$"
 _LARGEST_VOCABULARY = 1_000_000
+_READ_BESIDE = ("added_tokens.json", "chat_template.jinja", "special_tokens_map.json", "tokenizer_config.json")
 _LISTING = ".image-spans.json"  # what was fetched, so that a file that got lost is noticed
 
 
@@ -60,16 +61,21 @@ class _Source(Model):
         return ""
 
     def digest(self, folder: Path) -> str:
-        """The SHA-256 of the file, or of the names and digests of all files of the folder; of what is trained, none.
+        """The SHA-256 of the file, or, with files beside it that libraries read too, of all names and digests.
+
+        Empty for what is trained.
 
         Raises:
             Unavailable, ConfigError: as :meth:`locate`.
         """
         place = self.locate(folder)
         if place.is_file():
-            return _sha256_of(place)
-        files = sorted(path for path in place.rglob("*") if path.is_file() and path.name != _LISTING)
-        lines = [f"{path.relative_to(place).as_posix()} {_sha256_of(path)}\n" for path in files]
+            files = [place, *(path for name in _READ_BESIDE if (path := place.with_name(name)).is_file())]
+            if files == [place]:
+                return _sha256_of(place)
+        else:
+            files = sorted(path for path in place.rglob("*") if path.is_file() and path.name != _LISTING)
+        lines = [f"{path.name} {_sha256_of(path)}\n" for path in files]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def locate(self, folder: Path) -> Path:

@@ -427,7 +427,9 @@ _SAID = {
 def _unexplained(section: str, found: Differences) -> Change:
     details = tuple(_detail(path, *pair) for path, pair in found.items())
     headline = _SAID.get(section, f"{section} is different")
-    return Change(f"{headline} ({len(details)})" if len(details) > 1 else f"{headline}: {details[0]}", details)
+    if len(details) == 1:  # it says what it is about
+        return Change(details[0], details)
+    return Change(f"{headline} ({len(details)})", details)
 
 
 def _made_of(found: Differences) -> Iterator[str]:
