@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from image_spans.conversation import Conversation, Message, copied
 from image_spans.findings import Finding
 from image_spans.foreign import ChangedItsInput, Foreign, TookTooLong
-from image_spans.oracles import PLACEHOLDER, Expected, Found, Oracle, scan
+from image_spans.oracles import PLACEHOLDER, Apart, Expected, Found, Oracle, scan
 from image_spans.subject import Encoding, Subject, as_encoding, as_rows, nameless
 from image_spans.texts import Texts
 
@@ -142,9 +142,10 @@ class Case:
         wanted = oracle.expected(self.conversation, features)
         if self.encoding is not None and self.subject.facts.dummy_prefix and oracle.interprets(PLACEHOLDER):
             # Typed placeholders that touch are one run, or the blank in front of the second text parts them.
-            apart = oracle.expected(self.conversation, features, apart=True)
-            if apart.tokens == self.found.tokens:
-                return apart
+            parted: tuple[Apart, ...] = ("messages", "texts")
+            for other in (oracle.expected(self.conversation, features, apart=apart) for apart in parted):
+                if other.tokens == self.found.tokens:
+                    return other
         return wanted
 
     @cached_property

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from functools import cached_property, partial
 from types import FrameType
 from typing import Any, TextIO, TypeVar
 
@@ -34,11 +35,11 @@ class TookTooLong(Exception):
 
 
 class LeftTheProcess(Exception):
-    """A call tried to end more than itself: SystemExit, pytest.skip, pytest.exit."""
+    """A call tried to end more than itself: SystemExit, pytest.skip, pytest.exit, os._exit."""
 
 
 class PrintedTooMuch(Exception):
-    """A call wrote more than :data:`LOUD` characters to stdout and stderr."""
+    """A call wrote more than :data:`LOUD` characters, or bytes, to stdout and stderr."""
 
 
 class ChangedItsInput(Exception):
@@ -51,6 +52,15 @@ MISBEHAVIOUR = (TookTooLong, LeftTheProcess, PrintedTooMuch, ChangedItsInput)
 
 class _Overdue(BaseException):
     """Raised inside a call that takes too long; not an Exception, so that ``except Exception`` lets it through."""
+
+
+class _Refused(SystemExit):
+    """Raised in place of ending the process; in a thread of its own it ends that thread without a word."""
+
+
+_ENDINGS = ("_exit", "execv", "execve")
+"""What of ``os`` ends this process at once: pytest would not get to say what failed, and its exit code may be 0."""
+_exit = os._exit
 
 
 class Foreign:
@@ -71,6 +81,12 @@ class Foreign:
         self._closed = threading.Event()
         self._of_another_timer: BaseException | None = None
         """What another timer's handler raised inside a call, such as the time limit of a test."""
+        self._calls: list[_Call] = []
+        """Those under way, with or without a limit."""
+        self._real: dict[str, Callable[..., None]] = {}
+        """What ends the process, by its name in ``os``; the others stand in its place until the run is closed."""
+        self._refusals: dict[str, Callable[..., None]] = {}
+        self._process = os.getpid()
 
     def call(
         self, what: Callable[[], str], function: Callable[..., T], *arguments: Any, limit: float | None = None
@@ -88,13 +104,14 @@ class Foreign:
         call = _Call(what, self._current, self.limit if limit is None else limit)
         with ExitStack() as stack:
             sinks = [stack.enter_context(to(self._sink(now))) for to, now in _streams()]
+            self._keep_alive(call, stack)
             try:
                 try:
                     self._enter(call)
                     result = function(*arguments)
                 finally:
                     if os.getpid() != call.process:  # a child, forked by the function, is not to go on with our run
-                        os._exit(1)
+                        _exit(1)
                     self._leave(call)
             except _Overdue:
                 self._leave(call)  # it may have been raised before that was done
@@ -104,11 +121,15 @@ class Foreign:
                     raise
                 if call.overdue:
                     raise _too_long(call) from error
+                if call.left is not None:
+                    raise LeftTheProcess(call.left) from error
                 if isinstance(error, Exception):
                     raise
                 raise LeftTheProcess(f"raised {words(error)}, which ends more than one call") from error
             if call.overdue:  # the exception inside it was swallowed
                 raise _too_long(call)
+            if call.left is not None:  # so was that one, or it ended another thread
+                raise LeftTheProcess(call.left)
         printed = sum(sink.written for sink in sinks)
         if printed > LOUD:
             raise PrintedTooMuch(f"printed {printed} characters in one call")
@@ -121,6 +142,10 @@ class Foreign:
     def close(self) -> None:
         """Stop watching; closes ``log``."""
         self._closed.set()
+        for name, function in self._refusals.items():
+            if getattr(os, name) is function:  # else somebody has put another one there, and knows why
+                setattr(os, name, self._real[name])
+        self._refusals = {}
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -131,14 +156,45 @@ class Foreign:
     def _sink(self, stream: TextIO) -> _Sink:
         return _Sink(stream.stream if isinstance(stream, _Sink) else stream, self)
 
-    def pass_on(self, stream: TextIO, text: str) -> None:
+    def pass_on(self, stream: Any, text: str | bytes) -> None:
         """Write foreign output where it was meant to go, as long as there is not too much of it."""
         if self._shown <= 0:
             return
         stream.write(text[: self._shown])
         self._shown -= len(text)
         if self._shown <= 0:
-            stream.write("\n[image-spans: what the code under test prints from here on is not shown]\n")
+            last = "\n[image-spans: what the code under test prints from here on is not shown]\n"
+            stream.write(last if isinstance(text, str) else last.encode())
+
+    # ------------------------------------------------------------ the process
+
+    def _keep_alive(self, call: _Call, stack: ExitStack) -> None:
+        """From the first call on, Python code cannot end the process with 0, and a call cannot end it at all."""
+        if not self._real:
+            self._real = {name: getattr(os, name) for name in _ENDINGS}
+            self._refusals = {name: partial(self._refuse, name) for name in _ENDINGS}
+            for name, function in self._refusals.items():
+                setattr(os, name, function)
+        self._calls.append(call)
+        stack.callback(self._calls.remove, call)
+
+    def _refuse(self, name: str, *arguments: Any, **named: Any) -> None:
+        calls, here = list(self._calls), threading.get_ident()
+        looks_green = name != "_exit" or 0 in (*arguments, *named.values())
+        if self._refusals and os.getpid() == self._process:  # a child that somebody forked may end
+            # Another thread that ends the process with a failure may be somebody's watchdog, as pytest-timeout's is.
+            if calls and (looks_green or any(call.thread == here for call in calls)):
+                calls[-1].left = f"called os.{name}, which ends the whole run"
+                raise _Refused(1)
+            if looks_green and name == "_exit":
+                self._last_words("os._exit(0) was called outside of any call of code under test", all_threads=False)
+                self._real[name](1)
+        self._real[name](*arguments, **named)
+
+    def _last_words(self, why: str, *, all_threads: bool = True) -> None:
+        log = 2 if self._log is None else self._log
+        os.write(log, f"\nimage-spans: {why}. The run ends here.\n".encode("ascii", "backslashreplace"))
+        faulthandler.dump_traceback(file=log, all_threads=all_threads)
 
     # ------------------------------------------------------------ time
 
@@ -207,14 +263,11 @@ class Foreign:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(call.thread), ctypes.py_object(_Overdue))
 
     def _end(self, call: _Call) -> None:
-        log = 2 if self._log is None else self._log
-        words = (
-            f"\nimage-spans: {call.what()} did not end within {call.limit:g} seconds and cannot be interrupted: it "
-            "hangs in native code, or catches every exception. The run ends here.\n"
+        self._last_words(
+            f"{call.what()} did not end within {call.limit:g} seconds and cannot be interrupted: it hangs in native "
+            "code, or catches every exception"
         )
-        os.write(log, words.encode("ascii", "backslashreplace"))
-        faulthandler.dump_traceback(file=log)
-        os._exit(1)
+        _exit(1)
 
 
 class _Call:
@@ -235,6 +288,8 @@ class _Call:
         self.overdue = False
         self.sent = False
         """Whether an exception was sent to the thread."""
+        self.left: str | None = None
+        """How it tried to end the process."""
 
 
 def _let_arrive() -> None:
@@ -262,24 +317,40 @@ def _can_signal() -> bool:
 
 
 class _Sink:
-    """Stands for a text stream: counts, and passes on what is not too much."""
+    """Stands for a stream, of text or of bytes: counts, and passes on what is not too much."""
 
-    def __init__(self, stream: TextIO, foreign: Foreign) -> None:
+    def __init__(self, stream: Any, foreign: Foreign) -> None:
         self.stream = stream
         self._foreign = foreign
-        self.written = 0
+        self._own = 0
 
-    def write(self, text: str) -> int:
-        self.written += len(text)
+    @cached_property
+    def buffer(self) -> _Sink:
+        """Takes bytes; what is written there was printed too."""
+        return _Sink(self.stream.buffer, self._foreign)
+
+    @property
+    def written(self) -> int:
+        """Characters and bytes."""
+        below = self.__dict__.get("buffer")  # it is there once somebody has asked for it
+        return self._own + (0 if below is None else below.written)
+
+    def write(self, text: Any) -> int:
+        if not isinstance(text, str):
+            text = bytes(memoryview(text))
+        self._own += len(text)
         self._foreign.pass_on(self.stream, text)
         return len(text)
 
-    def writelines(self, lines: Iterable[str]) -> None:
+    def writelines(self, lines: Iterable[Any]) -> None:
         for line in lines:
             self.write(line)
 
     def close(self) -> None:
         """Nothing: the stream is pytest's."""
+
+    def _dealloc_warn(self, source: object) -> None:
+        """Nothing: ``io`` asks for it when a wrapper around this is collected, and the stream is not left open."""
 
     def detach(self) -> None:
         raise io.UnsupportedOperation("the stream is not yours")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from image_spans import discovery
 from image_spans.contract import Contract
@@ -230,7 +230,7 @@ class Oracle:
         conversation: Conversation,
         features: Sequence[tuple[int, int]] | None = None,
         layouts: Mapping[int, Layout | None] | None = None,
-        apart: bool = False,
+        apart: Apart = "never",
     ) -> Expected:
         """The structure of a conversation.
 
@@ -238,7 +238,7 @@ class Oracle:
             conversation: any conversation inside the contract.
             features: ``(image, slots)`` as the vision side delivers them; needed only for ``slots: from_features``.
             layouts: by image, instead of what the rule gives: what would stand there if they were those.
-            apart: whether a dummy prefix keeps a typed placeholder apart from one that stands before its text.
+            apart: where a dummy prefix keeps a typed placeholder apart from one that stands before its text.
         """
         build = _Builder(apart)
         arranged = self._arranged(conversation)
@@ -249,10 +249,10 @@ class Oracle:
             before, after = self._template.get(message.role, ("", ""))
             build.text(before, None)
             build.begin(index)
-            for placed in _trimmed(parts, self.contract.trim):
+            for number, placed in enumerate(_trimmed(parts, self.contract.trim)):
                 if placed.image is None:
                     assert isinstance(placed.part, Text)
-                    self._typed(build, placed.part.text, index)
+                    self._typed(build, placed.part.text, index, "texts" if number else "messages")
                 else:
                     assert isinstance(placed.part, Image)
                     order.append(placed.image)
@@ -281,15 +281,17 @@ class Oracle:
             return _ORDERS[order](messages)
         return _reordered_by(discovery.resolve(order, self.contract.folder), conversation, messages)
 
-    def _typed(self, build: _Builder, text: str, message: int) -> None:
+    def _typed(self, build: _Builder, text: str, message: int, begins: Apart) -> None:
         """Text that somebody typed; under ``interpret`` a marker in it yields its own id."""
+        first = True
         while self._interpreted:
             hits = [(text.find(token), -len(token), token) for token in self._interpreted if token in text]
             if not hits:
                 break
             at, _, token = min(hits)
-            if at == 0:
-                build.begin(message, typed=True)  # a dummy prefix may stand in front of the first token too
+            if at == 0 and first:
+                build.begin(message, typed=begins)  # a dummy prefix may stand in front of the first token too
+            first = False
             build.text(text[:at], message)
             build.token(self._interpreted[token], 1, None, message)
             text = text[at + len(token) :]
@@ -345,10 +347,16 @@ def _reordered_by(
     return [[_Placed(part, numbers.get(id(part))) for part in message.parts] for message in moved.messages]
 
 
+Apart: TypeAlias = Literal["never", "messages", "texts"]
+"""Typed placeholders of two texts touch, and are one run; or a blank in front parts them where a message begins, or
+where any text does. Which of them depends on what a pipeline encodes at once."""
+_APART: tuple[Apart, ...] = ("never", "messages", "texts")
+
+
 class _Builder:
     """Collects tokens and the text between them; runs of placeholders that touch become one."""
 
-    def __init__(self, apart: bool) -> None:
+    def __init__(self, apart: Apart) -> None:
         self._apart = apart
         self._blank_may_follow = False
         self.tokens: list[Token] = []
@@ -360,10 +368,10 @@ class _Builder:
         if text:
             self.gaps[-1].append(Piece(text, message, ends))
 
-    def begin(self, message: int, *, typed: bool = False) -> None:
+    def begin(self, message: int, *, typed: Apart = "never") -> None:
         """A message begins here, or what somebody typed: an empty piece, in front of which a dummy prefix may stand."""
         self.gaps[-1].append(Piece("", message))
-        self._blank_may_follow = typed and self._apart
+        self._blank_may_follow = _APART.index("never") < _APART.index(typed) <= _APART.index(self._apart)
 
     def token(self, role: str, count: int, owner: int | None, message: int) -> None:
         if (

@@ -67,6 +67,8 @@ def pytest_configure(config: pytest.Config) -> None:
         if _default_file(config) is None and (look_alike := _look_alike(config)) is not None:
             config.stash[_STRAYS] = {look_alike}
         return
+    if not config.pluginmanager.has_plugin("python"):
+        raise pytest.UsageError(f"image-spans: {files[0].name} is tested by Python functions; leave out -p no:python")
     from image_spans.errors import ConfigError
     from image_spans.session import Session
 

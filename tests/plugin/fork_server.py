@@ -24,6 +24,8 @@ SECONDS = 30
 MEMORY = 4 << 30
 _PROCESSES = ("os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "subprocess.Popen", "pty.spawn")
 _NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "urllib.Request")
+_end = os._exit
+"""Itself: the plugin puts another function in its place."""
 
 
 def warm() -> None:
@@ -59,7 +61,7 @@ def watch(folder: Path, words: int) -> None:
             bad = bool(writes) and not f"{target}{os.sep}".startswith((f"{folder}{os.sep}", "/dev/"))
         if bad:
             os.write(words, f"tripwire: {event} {arguments!r}\n".encode("ascii", "backslashreplace"))
-            os._exit(TRIPPED)
+            _end(TRIPPED)
 
     sys.addaudithook(hook)
 

@@ -6,6 +6,7 @@ import operator
 import os
 import signal
 import sys
+import threading
 import time
 
 import numpy
@@ -125,6 +126,11 @@ def prints_a_lot(tokenizer, conversation):
     return right(tokenizer, conversation)
 
 
+def prints_a_lot_of_bytes(tokenizer, conversation):
+    sys.stderr.buffer.write(b"ids " * 50_000)
+    return right(tokenizer, conversation)
+
+
 def prints_a_little(tokenizer, conversation):
     """Nothing is wrong with that, but it must not drown the report."""
     print("about to encode", conversation, file=sys.stderr)
@@ -152,6 +158,15 @@ def forks(tokenizer, conversation):
     if child == 0:
         sys.exit(0)
     os.waitpid(child, 0)
+    return right(tokenizer, conversation)
+
+
+def forks_and_exits_at_once(tokenizer, conversation):
+    """Nothing is wrong with that: it is how a child should end."""
+    child = os.fork()
+    if child == 0:
+        os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     return right(tokenizer, conversation)
 
 
@@ -200,6 +215,28 @@ def loops_without_a_handler(tokenizer, conversation):
 
 def exits(tokenizer, conversation):
     sys.exit(0)
+
+
+def exits_at_once(tokenizer, conversation):
+    os._exit(0)
+
+
+def exits_at_once_in_a_thread(tokenizer, conversation):
+    thread = threading.Thread(target=os._exit, args=(0,))
+    thread.start()
+    thread.join()
+    return right(tokenizer, conversation)
+
+
+def exits_at_once_and_catches_all(tokenizer, conversation):
+    try:
+        os._exit(0)
+    except BaseException:
+        return right(tokenizer, conversation)
+
+
+def becomes_another_program(tokenizer, conversation):
+    os.execvp(sys.executable, [sys.executable, "-c", ""])
 
 
 def skips(tokenizer, conversation):

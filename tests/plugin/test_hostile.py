@@ -29,6 +29,7 @@ PIPELINES = {  # the check that says so, its message, its cause
     "returns_other_labels": ("pipeline.encodes: labels has * entries for * ids", "* is not an encoding"),
     "changes_the_conversation": ("pipeline.encodes: changed the conversation *", "the pipeline changes the conv*"),
     "prints_a_lot": ("pipeline.encodes: printed 200001 characters in one call", "the pipeline prints: *"),
+    "prints_a_lot_of_bytes": ("pipeline.encodes: printed 200000 characters in one call", "the pipeline prints: *"),
     "loops": ("pipeline.encodes: did not end within 1 seconds", "the pipeline does not end; *"),
     "sleeps": ("pipeline.encodes: did not end within 1 seconds", "the pipeline does not end; *"),
     "loops_and_catches": ("pipeline.encodes: did not end within 1 seconds", "the pipeline does not end; *"),
@@ -36,10 +37,17 @@ PIPELINES = {  # the check that says so, its message, its cause
     "loops_and_raises_another": ("pipeline.encodes: did not end within 1 seconds", "the pipeline does not end; *"),
     "loops_without_a_handler": ("pipeline.encodes: did not end within 1 seconds", "the pipeline does not end; *"),
     "exits": ("pipeline.encodes: raised SystemExit: 0, which ends more than one call", "the pipeline tries to end *"),
+    "exits_at_once": ("pipeline.encodes: called os._exit, which ends the whole run", "the pipeline tries to end *"),
+    "exits_at_once_in_a_thread": ("pipeline.encodes: called os._exit, which *", "the pipeline tries to end *"),
+    "exits_at_once_and_catches_all": ("pipeline.encodes: called os._exit, which *", "the pipeline tries to end *"),
+    "becomes_another_program": ("pipeline.encodes: called os.execv*, which ends *", "the pipeline tries to end *"),
     "skips": ("pipeline.encodes: raised Skipped: not today, which ends more than one call", "the pipeline tries *"),
     "recurses": ("pipeline.encodes: raised RecursionError: *", "the pipeline fails with RecursionError *"),
 }
-HARMLESS = ("returns_numpy", "prints_a_little", "closes_stdout", "knows_images_by_identity", "forks", "right")
+HARMLESS = (
+    *("returns_numpy", "prints_a_little", "closes_stdout", "knows_images_by_identity"),
+    *("forks", "forks_and_exits_at_once", "right"),
+)
 
 
 def _subjects(entries: dict[str, str]) -> str:
@@ -213,6 +221,59 @@ def test_a_hang_in_native_code_ends_the_run_with_a_name(hostile, run, arguments)
     assert "image-spans: hangs on Conversation([Message('user'" in output
     assert "cannot be interrupted: it hangs in native code" in output
     assert "in encode" in output  # the traceback
+
+
+@pytest.mark.parametrize("function", ["exit", "_exit"])
+def test_native_code_that_ends_a_worker_ends_no_run(hostile, run, function):
+    """Without xdist nobody is left who could say so; docs/ARCHITECTURE.md."""
+    repository = hostile(_subjects({"ends": "native:encode"}))
+    repository.path.joinpath("native.py").write_text(
+        f"import ctypes\n\n\ndef encode(tokenizer, conversation):\n    ctypes.CDLL(None).{function}(0)\n",
+        encoding="utf-8",
+    )
+    result = run("-k", "start", "-n", "1", "--max-worker-restart=0")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["worker 'gw0' crashed while running '*ends-start-*'"])
+
+
+def test_a_thread_that_goes_on_after_the_call_cannot_end_the_run_as_if_all_were_well(hostile, run):
+    repository = hostile(_subjects({"left-behind": "left_behind:encode"}))
+    repository.path.joinpath("left_behind.py").write_text(LEFT_BEHIND, encoding="utf-8")
+    with (repository.path / "conftest.py").open("a") as conftest:
+        conftest.write("\n\ndef pytest_runtest_teardown():\n    import left_behind\n\n    left_behind.go_on()\n")
+    result = run("-k", "start and pipeline")
+    assert result.ret == 1
+    output = result.stdout.str() + result.stderr.str()
+    assert "image-spans: os._exit(0) was called outside of any call of code under test. The run ends here." in output
+    assert "in end_the_process" in output  # the traceback
+
+
+LEFT_BEHIND = """
+import os
+import threading
+
+from assembly import right
+
+tested = threading.Event()
+
+
+def end_the_process():
+    tested.wait()
+    os._exit(0)
+
+
+thread = threading.Thread(target=end_the_process, daemon=True)
+thread.start()
+
+
+def go_on():
+    tested.set()
+    thread.join()
+
+
+def encode(tokenizer, conversation):
+    return right(tokenizer, conversation)
+"""
 
 
 def test_the_limit(refused, hostile, run):

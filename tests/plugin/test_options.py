@@ -14,6 +14,7 @@ from consumer_repository import ABSENT, FILE, SECOND, YAML
         (["--spans-checks", ","], "--spans-checks: names no check"),
         (["--spans-checks", "spans.bounds"], "spans.bounds applies to no subject: the pipeline does not return"),
         (["--spans-conversation", "print(1)"], "--spans-conversation: column 1"),
+        (["-p", "no:python"], f"image-spans: {FILE} is tested by Python functions; leave out -p no:python"),
     ],
 )
 def test_wrong_options(consumer, refused, arguments, said):

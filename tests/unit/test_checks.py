@@ -904,9 +904,10 @@ def test_verify():
 def test_typed_placeholders_that_touch_under_a_dummy_prefix():
     """The blank in front of the second text parts two typed placeholders, or is not there where both came at once."""
     typed = Conversation([Message("user", [Text("a"), Text("<pad>"), Text("<pad>")])])
+    turns = Conversation([Message("user", [Text("<pad>")]), Message("assistant", [Text("<pad><pad>"), Text("<pad>")])])
     blank = 1032
 
-    def failing_on(ids):
+    def failing_on(ids, typed=typed):
         one = subject(lambda tokenizer, given: ids, tokenizer=ToyTokenizer(dummy=True), literals="interpret")
         case = Bench(one).case(typed)
         single = [check for check in checks.checks().values() if check.family == "single"]
@@ -917,6 +918,10 @@ def test_typed_placeholders_that_touch_under_a_dummy_prefix():
     assert failing_on([blank, A, P, P]) == []
     assert failing_on([blank, A, P]) == ["spans.slots"]
     assert failing_on([blank, A, blank, P, B, P]) != []
+    # Two of one text always touch; the second text of a message may be encoded with the first.
+    for ids in ([P] * 4, [blank, P, blank, *[P] * 3], [blank, P, blank, P, P, blank, P]):
+        assert failing_on(ids, turns) == []
+    assert failing_on([blank, P, blank, P, blank, P, P], turns) == ["spans.slots"]
 
 
 def test_typed_placeholders_need_no_bounds():

@@ -152,6 +152,81 @@ def test_the_ways_out_are_errors(foreign, way_out):
         call(foreign, leave)
 
 
+def leave(code: int) -> None:
+    os._exit(code)
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_the_process_cannot_be_ended_inside_a_call(foreign, code):
+    with pytest.raises(LeftTheProcess, match="called os._exit, which ends the whole run"):
+        call(foreign, leave, code)
+    with pytest.raises(LeftTheProcess, match="called os._exit"):  # the inner one, caught by the outer one
+        call(foreign, call, foreign, leave, code)
+    assert call(foreign, pow, 2, 5) == 32
+
+
+def test_what_ends_the_process_is_put_back(foreign, monkeypatch):
+    before = os._exit, os.execv, os.execve
+    call(foreign, pow, 2, 5)
+    assert os._exit is not before[0]
+    kept = os._exit
+    foreign.close()
+    assert (os._exit, os.execv, os.execve) == before
+    seen = []
+    other = Foreign(LIMIT)
+    monkeypatch.setattr(os, "_exit", seen.append)
+    call(other, pow, 2, 5)
+    os._exit(4)  # another code than 0 is no green run, and not ours outside of a call
+    somebody = os._exit = lambda code: None
+    other.close()
+    assert seen == [4]
+    assert os._exit is somebody
+    monkeypatch.undo()
+    monkeypatch.setitem(foreign._real, "_exit", seen.append)
+    kept(0)  # whoever kept it for later gets what there was
+    assert seen == [4, 0]
+
+
+IN_A_THREAD = """
+import os, threading
+from image_spans.foreign import Foreign
+
+def in_a_thread():
+    thread = threading.Thread(target=lambda: os._exit({code}))
+    thread.start()
+    thread.join()
+
+foreign = Foreign()
+foreign.call(lambda: "a test", print, "called")
+{then}
+"""
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_outside_of_a_call_it_cannot_be_ended_as_if_all_were_well(code):
+    ran = subprocess.run(
+        [sys.executable, "-c", IN_A_THREAD.format(code=code, then="in_a_thread()")],
+        env={**os.environ, "PYTHONPATH": str(Path(image_spans.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ran.returncode == (code or 1)
+    words = "image-spans: os._exit(0) was called outside of any call of code under test. The run ends here."
+    assert (words in ran.stderr.splitlines()) == (code == 0)
+
+
+def test_the_watchdog_of_somebody_else_may_end_it():
+    """As that of pytest-timeout does, while a call is under way."""
+    then = 'foreign.call(lambda: "a test", in_a_thread)'
+    ran = subprocess.run(
+        [sys.executable, "-c", IN_A_THREAD.format(code=3, then=then)],
+        env={**os.environ, "PYTHONPATH": str(Path(image_spans.__file__).parents[1])},
+        timeout=120,
+    )
+    assert ran.returncode == 3
+
+
 def test_the_user_may_interrupt(foreign):
     def interrupted():
         raise KeyboardInterrupt
@@ -173,11 +248,36 @@ def test_printing_is_passed_on_in_part(foreign, capsys):
         call(foreign, lambda: print("x" * LOUD, file=sys.stderr))
 
 
+def test_bytes_are_printed_too(foreign, capfdbinary):
+    for _ in range(2000):
+        call(foreign, lambda: sys.stdout.buffer.write(b"bytes of the code under test\n"))
+    sys.stdout.flush()
+    told = capfdbinary.readouterr().out
+    assert told.startswith(b"bytes of")
+    assert told.count(b"is not shown") == 1
+    assert len(told) < SHOWN + 200
+
+    def both():
+        print("x" * (LOUD // 2), end="")
+        sys.stdout.buffer.writelines([b"x" * (LOUD // 2), b"x"])
+
+    with pytest.raises(PrintedTooMuch, match=f"printed {LOUD + 1} characters in one call"):
+        call(foreign, both)
+
+    def rewraps():
+        io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8").write("x")  # and closes it when it is collected
+
+    call(foreign, rewraps)
+    assert not sys.stdout.buffer.closed
+
+
 def test_a_stream_cannot_be_closed_and_may_be_missing(foreign, monkeypatch):
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stdout", stream)
     call(foreign, lambda: sys.stdout.close())
     assert not stream.closed
+    with pytest.raises(AttributeError):
+        call(foreign, lambda: sys.stdout.buffer)  # it has none
     monkeypatch.setattr(sys, "stderr", None)
     assert call(foreign, pow, 2, 5) == 32
 
