@@ -56,7 +56,7 @@ def test_a_change_under_which_every_check_holds(locked, run):
     result = run(*QUICK)
     assert result.ret == 1
     headline = (
-        "conversations: image in the middle: [L o*2 k _ (32) _a t ...] was [L o*2 k _a (261) t <image> <slot>*4 ...]"
+        "conversations: image in the middle: [L o*2 k _ (32) _a t ...], was [L o*2 k _a (261) t <image> <slot>*4 ...]"
     )
     # Text that survives is no concern of the checks of spans, which are all that ran here.
     assert [line.partition(":")[0] for line in said(result)] == ["mine changed", "other changed"]

@@ -40,6 +40,21 @@ def test_repaired_code_is_green(example):
     result.stdout.fnmatch_lines(["my-model*ok 2*ok 7*"])
 
 
+def test_a_change_of_the_lock_is_told_as_shown(example):
+    module, yaml = example.path / "my_data.py", example.path / "tokenizers_under_test.yaml"
+    naive = "ids += tokenizer.encode(text)[1:]  # remove bos"
+    module.write_text(module.read_text().replace(naive, "ids += tokenizer.encode(text, add_special_tokens=False)"))
+    assert example.runpytest_subprocess("-p", "image_spans.plugin", "-k", "locked", "--spans-lock=update").ret == 0
+    order = "[<image>, </image>, <slice>,"
+    assert order in yaml.read_text()
+    yaml.write_text(yaml.read_text().replace(order, "[<slice>, <image>, </image>,"))
+    result = example.runpytest_subprocess("-p", "image_spans.plugin")
+    assert result.ret == 1
+    assert block("lock output").rstrip() in result.stdout.str()
+    (line,) = [line for line in result.outlines if line.startswith("image-spans: lock: ")]
+    assert line.endswith("; and every check still holds")
+
+
 def test_every_check_is_in_the_readme():
     from image_spans.checks import checks
 

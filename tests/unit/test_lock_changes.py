@@ -146,7 +146,7 @@ def compose(tokenizer: dict[str, Any]) -> None:
         (
             {"edit": eat_blanks},
             "[IMG], spelled in markup after a newline, after blanks, in the middle, is read differently",
-            "after a newline: [\u2581ab [IMG] (10) cd] was [\u2581ab <0x0A> (781) [IMG] <0x0A> cd]",
+            "after a newline: [\u2581ab [IMG] (10) cd], was [\u2581ab <0x0A> (781) [IMG] <0x0A> cd]",
         ),
         ({"edit": compose}, "1 of 14 texts are split differently", "plain call: normalises: yes, was no"),
         (

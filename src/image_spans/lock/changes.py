@@ -126,7 +126,7 @@ def _label(key: str) -> str:
 def _between(old: Any, new: Any) -> str:
     """Before and after in one line; of ids, where they first differ."""
     if _is_line(old) and _is_line(new) and old["ids"] != new["ids"]:
-        return f"{_around(old, new)} was {_around(new, old)}"
+        return f"{_around(old, new)}, was {_around(new, old)}"
     if _is_line(old) and _is_line(new):
         old, new = ({k: v for k, v in one.items() if other.get(k) != v} for one, other in ((old, new), (new, old)))
     return f"{_value(new)}, was {_value(old)}"
@@ -290,11 +290,15 @@ def ends(before: Record, after: Record, found: Differences) -> Iterator[Cause]:
         if pair is None or not all(isinstance(one, list) for one in pair):
             continue
         old, new = pair
-        changed = {int(one.partition(" ")[0]) for one in [*old, *new] if (one in old) != (one in new)}
+        changed = set(map(_id_of, old)) ^ set(map(_id_of, new))
         if not changed:
             continue
         headline = f"the plain call puts {_added(new)} {where} a text, before {_added(old)}"
         yield _undone(headline, partial(_without, changed), partial(_is_about_ends, key))
+
+
+def _id_of(token: str) -> int:
+    return int(token.partition(" ")[0])
 
 
 def _added(tokens: Sequence[str]) -> str:
@@ -312,6 +316,20 @@ def _without(ids: set[int], value: Any) -> Any:
         return value
     kept = [token_id for token_id in written.read_ids(value["ids"]) if token_id not in ids]
     return kept, value.get("features"), value.get("comes back as")
+
+
+def renumbered(before: Record, after: Record, found: Differences) -> Iterator[Cause]:
+    """Ordinary tokens that have other ids, as where a new token stands in front of them."""
+    for path, (old, new) in found.items():
+        if path[0] == "texts" and _same_tokens(path, old, new):
+            at = first_difference(old["ids"].split(), new["ids"].split())
+            token, was, now = (line.split(" ")[at] for line in (new["tokens"], old["ids"], new["ids"]))
+            yield Cause(f"ordinary tokens have other ids, such as {token}: {now}, was {was}", _same_tokens)
+            return
+
+
+def _same_tokens(path: Path, old: Any, new: Any) -> bool:
+    return bool(_is_line(old) and _is_line(new) and old["tokens"] == new["tokens"] and old["ids"] != new["ids"])
 
 
 def blank_in_front(before: Record, after: Record, found: Differences) -> Iterator[Cause]:
@@ -390,10 +408,11 @@ def texts(before: Record, after: Record, found: Differences) -> Iterator[Cause]:
 
 CAUSES: tuple[Callable[[Record, Record, Differences], Iterator[Cause]], ...] = (
     moved,
+    ends,
     renamed,
     dropped_or_added,
     names,
-    ends,
+    renumbered,
     blank_in_front,
     spellings,
     texts,

@@ -16,7 +16,7 @@ from image_spans.lock.record import Record, record
 
 Mode: TypeAlias = Literal["check", "update", "off"]
 SAME, FRESH, CHANGED, COSMETIC = "same", "new", "changed", "cosmetic"
-SHOWN = 12
+SHOWN = 5
 """Lines that follow from a change, shown at its headline; the lock file's own diff has them all."""
 
 
@@ -129,7 +129,8 @@ def summary(lock: Lock, failing: Mapping[str, Sequence[str]]) -> Iterator[tuple[
     """
     for name, seen in lock.seen.items():
         if seen.status == CHANGED:
-            more = f" and {len(seen.changes) - 1} changes more" if len(seen.changes) > 1 else ""
+            others = len(seen.changes) - 1
+            more = f" (and {others} more change{'s' * (others > 1)})" if others else ""
             checks = failing.get(name, ())
             held = f"and {', '.join(checks)} fails" if checks else "and every check still holds"
             recorded = "recorded anew" if lock.mode == "update" else "changed"
