@@ -186,7 +186,6 @@ def test_other_markers(promised: Contract, text: str, images: list[Image], name:
         (PIXTRAL, "..{..{..]a", [SIX], "width-height-swapped", "with width and height swapped"),
         (PIXTRAL, "...{...{...]a", [SIX], "row-surplus", "one row more"),
         (PIXTRAL, "...{...]a...{...]a", [SIX, SMALL], "first-image-for-all", "the layout of the first one"),
-        (PIXTRAL, "....]a", [Image(640, 168)], "rounding-differs", "are rounded down, the rule rounds them to the"),
     ],
 )
 def test_other_layouts(promised: Contract, text: str, images: list[Image], name: str, said: str) -> None:

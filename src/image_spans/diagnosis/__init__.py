@@ -22,7 +22,7 @@ from image_spans.diagnosis.learned import arrays, labels
 from image_spans.diagnosis.markers import as_text, markers, refusal, typed, unk
 from image_spans.diagnosis.rivals import among, other_sizes, structures
 from image_spans.diagnosis.slots import bounds, cut_at_limit, moved, slot_count
-from image_spans.diagnosis.text import text
+from image_spans.diagnosis.text import special, text
 from image_spans.findings import UNKNOWN, Cause, Finding
 
 Explanation: TypeAlias = Callable[[Case, Finding], "Cause | None"]
@@ -50,6 +50,7 @@ EXPLANATIONS: dict[str, tuple[Explanation, ...]] = {
         unk,
         as_text,
         cut_at_limit,
+        special,
         among([inside_block, first_id, layouts, markers], structures),
         slot_count,
     ),

@@ -8,10 +8,12 @@ from image_spans.case import Case
 from image_spans.conversation import Text
 from image_spans.diagnosis.rivals import Fit, among, filled_and_longer
 from image_spans.diagnosis.words import plain
-from image_spans.findings import Cause, Finding
+from image_spans.findings import UNKNOWN, Cause, Finding
 
 
 def _bos(case: Case, finding: Finding) -> Iterator[Fit]:
+    # Two BOS stand at the edge of a piece by chance too: what names a fault must hold on other conversations.
+    yield Fit(UNKNOWN, lambda _: True, rank=2)
     bos, declared = case.found.bos, case.subject.contract.bos
     if not bos:
         yield Fit(

@@ -72,20 +72,22 @@ def inside_block(case: Case, finding: Finding) -> Iterator[Fit]:
     if gap is None:
         return
     owner = case.expected.owners[gap]
-    if case.expected.tokens[gap - 1][0] == "number_open":
-        sentence = f"image {owner} has another number than its place in the conversation gives it"
-        yield Fit(Cause("number-differs", sentence), _damaged_inside)
-        return
+    number = case.expected.tokens[gap - 1][0] == "number_open"
+    name = "number-differs" if number else "row-break-differs"
     sentence = f"what stands between the rows of image {owner}'s slices is not the declared row break"
-    yield Fit(Cause("row-break-differs", sentence), _damaged_inside)
+    if number:
+        sentence = f"image {owner} has another number than its place in the conversation gives it"
+    holds = partial(_damaged, number)
+    yield Fit(Cause(name, sentence), holds, rank=0 if holds(case) else 1)
 
 
-def _damaged_inside(case: Case) -> bool:
-    """Whether text inside of blocks is damaged, wherever there is some."""
-    if not case.structure_holds:
-        return False
-    inside = [gap for gap in range(len(case.expected.gaps)) if case.expected.inside_block(gap)]
-    return bool(case.damaged_inside) or not any(piece.text for gap in inside for piece in case.expected.gaps[gap])
+def _damaged(number: bool, case: Case) -> bool:
+    """Whether numbers are damaged and no more; or every row break, where there is one, and nothing besides."""
+    tokens, gaps = case.expected.tokens, case.expected.gaps
+    inside = [gap for gap in range(len(gaps)) if case.expected.inside_block(gap) and any(p.text for p in gaps[gap])]
+    numbers = {gap for gap in inside if tokens[gap - 1][0] == "number_open"}
+    damaged = {*case.damaged_inside} if case.structure_holds else {-1}
+    return damaged <= numbers if number else damaged == {*inside} - numbers
 
 
 # ---------------------------------------------------------------- predictions

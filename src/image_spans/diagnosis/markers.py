@@ -10,7 +10,7 @@ from image_spans.case import Case
 from image_spans.conversation import Text
 from image_spans.diagnosis.rivals import Fit
 from image_spans.diagnosis.words import are, plain
-from image_spans.findings import Cause, Finding
+from image_spans.findings import UNKNOWN, Cause, Finding
 from image_spans.oracles import PLACEHOLDER, Token
 
 # ---------------------------------------------------------------- typed
@@ -137,11 +137,21 @@ def _missing(case: Case) -> list[str]:
 
 def markers(case: Case, finding: Finding) -> Iterator[Fit]:
     """Tokens that are there or not there with all others right."""
+    if not _text_is_there(case):  # then there is more to it than tokens
+        yield Fit(UNKNOWN, lambda _: True, rank=2)
     for explain in (_whole_images, _other_role):
         cause = explain(case)
         if cause is not None:
             yield Fit(cause, partial(_says, explain, cause.name))
     yield from _one_role(case)
+
+
+def _text_is_there(case: Case) -> bool:
+    """Whether the text is all there, divided by tokens or not; but for blanks, where the tokenizer adds some."""
+    ids = [case.found.gap(index) for index in range(len(case.found.tokens) + 1)]
+    got = "".join(case.bench.texts.decode(gap) for gap in ids if gap)
+    wanted = "".join(piece.text for gap in case.expected.gaps for piece in gap)
+    return "".join(got.split()) == "".join(wanted.split()) if case.subject.facts.dummy_prefix else got == wanted
 
 
 def _says(explain: Callable[[Case], Cause | None], name: str, case: Case) -> bool:

@@ -31,7 +31,8 @@ class Fit:
     holds: Callable[[Case], bool]
     """Whether the same fault gives what is found on another conversation."""
     rank: int = 0
-    """Of those that hold the lowest are said: 1 for what only describes, or has nothing to show for it here."""
+    """Of those that hold the lowest are said: 0 names a fault, 1 only describes it, or has nothing to show for it here,
+    2 is a doubt, so that a single fault is tried on other conversations too."""
 
 
 Tries: TypeAlias = Callable[[Case, Finding], Iterator[Fit]]

@@ -11,7 +11,7 @@ from image_spans.diagnosis.first_id import first_id
 from image_spans.diagnosis.markers import became_structure
 from image_spans.diagnosis.rivals import Fit, decide, plain_texts
 from image_spans.diagnosis.words import plain
-from image_spans.findings import Cause, Finding
+from image_spans.findings import UNKNOWN, Cause, Finding
 
 
 def text(case: Case, finding: Finding) -> Cause | None:
@@ -19,11 +19,22 @@ def text(case: Case, finding: Finding) -> Cause | None:
     gap = finding.facts.get("gap")
     if gap is None:
         return None
-    fits = [
-        *first_id(case, finding),
-        *(Fit(cause, partial(_shows, cause.name), rank) for cause, rank in _fitting(case, gap)),
-    ]
+    fits = [*first_id(case, finding)]
+    fits += [Fit(cause, partial(_shows, cause.name), rank) for cause, rank in _fitting(case, gap)]
+    if fits:
+        fits.append(Fit(UNKNOWN, _is_damaged, rank=2))
     return decide(case, fits, plain_texts)
+
+
+def special(case: Case, finding: Finding) -> Cause | None:
+    """A special token too many or too few in the text inside of an image's block."""
+    gap = finding.facts.get("gap")
+    return None if gap is None else _special(case, gap)
+
+
+def _is_damaged(case: Case) -> bool:
+    """Whether there is damage that asks for a cause; that of blanks is gone where there are none."""
+    return case.structure_holds and any(not case.expected.inside_block(gap) for gap in case.damaged_gaps)
 
 
 def _shows(name: str, case: Case) -> bool:
@@ -51,14 +62,15 @@ def _fitting(case: Case, gap: int) -> Iterator[tuple[Cause, int]]:
     if not got and wanted:
         # Of blanks alone it cannot be told what else would be lost.
         yield Cause("text-lost", f"all the text {where} is missing"), 0
-    if got != wanted and got.strip() == wanted.strip():
+    edges = {"".join(strip(piece.text) for piece in pieces) for strip in (str.strip, str.lstrip, str.rstrip)}
+    if got != wanted and (got.strip() == wanted.strip() or got in edges):
         yield _at_the_edge(case, got, wanted, where), 0
-    if got and wanted != got and wanted.startswith(got):
-        yield Cause("text-end-lost", f"the text {where} breaks off before its end"), 1
-    if got and wanted != got and wanted.endswith(got):
-        yield Cause("text-begin-lost", f"the beginning of the text {where} is missing"), 1
-    if got.strip() != wanted.strip() and "".join(got.split()) == "".join(wanted.split()):
+    elif got != wanted and "".join(got.split()) == "".join(wanted.split()):
         yield Cause("blanks-changed", f"blanks or newlines inside the text {where} were changed"), 0
+    if wanted != got and wanted.startswith(got):
+        yield Cause("text-end-lost", f"the text {where} breaks off before its end"), 1
+    if wanted != got and wanted.endswith(got):
+        yield Cause("text-begin-lost", f"the beginning of the text {where} is missing"), 1
     if wanted and wanted in got and got.strip() != wanted.strip():
         yield Cause("text-added", f"something was added to the text {where}"), 1
 
@@ -66,7 +78,7 @@ def _fitting(case: Case, gap: int) -> Iterator[tuple[Cause, int]]:
 def _at_the_edge(case: Case, got: str, wanted: str, where: str) -> Cause:
     """Blanks that are gone from the edge of a text, or too many there."""
     removed, added = Counter(wanted) - Counter(got), Counter(got) - Counter(wanted)
-    if removed and added:
+    if bool(removed) == bool(added):
         return Cause("blanks-changed", f"blanks or newlines at the edge of the text {where} were changed")
     kind = "newlines" if "\n" in removed + added else "blanks"
     if removed:
@@ -114,6 +126,8 @@ def _beside(case: Case, gap: int) -> str:
     tokens, owners = case.expected.tokens, case.expected.owners
     before = owners[gap - 1] if gap else None
     after = owners[gap] if gap < len(tokens) else None
+    if before is not None and before == after:
+        return f"inside image {before}"
     if before is not None and after is not None:
         return f"between images {before} and {after}"
     if before is not None:
