@@ -247,11 +247,8 @@ def _judge(case: Case, whole: _Whole, limit: int) -> Finding | None:
         return _judge_sides(case, whole, limit, cut, list(range(whole.length)))
     if len(cut.ids) > limit:
         message = f"{len(cut.ids)} ids came back; of {whole.length} no more than {limit} may stay"
-        runs = scan(cut.ids, case.bench.roles, case.subject.facts.bos).runs
-        unexpanded = len(cut.ids) - sum(end - start - 1 for start, end in runs)
         ignored = cut.ids == full.ids and _ignores(case)
-        sizes = (len(cut.ids), unexpanded)
-        return _finding(case, limit, message, at=limit, ignored=ignored, sizes=sizes, whole=whole.length)
+        return _finding(case, limit, message, at=limit, ignored=ignored, came=len(cut.ids), whole=whole.length)
     if policy == "reject":
         message = (
             f"{len(cut.ids)} of {whole.length} ids came back; it would have to be {whole.length}, and is not refused"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from image_spans.case import Case
@@ -57,7 +58,7 @@ def limit(case: Case, finding: Finding) -> Cause | None:
     if "ignored" in facts:
         if facts["ignored"]:
             return Cause("limit-ignored", "max_length has no effect")
-        return Cause("limit-exceeded", _exceeded(facts["sizes"], facts["limit"]))
+        return Cause("limit-exceeded", _exceeded(case, facts))
     if "split" in facts:
         return Cause(
             "cut-inside-span",
@@ -99,12 +100,20 @@ def _needed(facts: Mapping[str, Any]) -> str:
     return f"{one}{facts.get('whole')} for all"
 
 
-def _exceeded(sizes: tuple[int, int], limit: int) -> str:
-    """Which other length is within the limit."""
-    came, unexpanded = sizes
-    if unexpanded <= limit:
-        return f"the limit of {limit} is applied before images are expanded: {unexpanded} ids then, {came} now"
-    return f"the limit of {limit} is applied to another length: {came - limit} ids more come back"
+def _exceeded(case: Case, facts: Mapping[str, Any]) -> str:
+    """Whether it is the length before images are expanded: then all comes back as soon as that is within the limit."""
+    unexpanded = len(case.ids) - sum(end - start - 1 for start, end in case.found.runs)
+    try:
+        cut = case.bench.run(partial(case.subject.encode, max_length=unexpanded), case.conversation)
+    except Exception:  # as of any pipeline that refuses what is too long
+        cut = None
+    if unexpanded < len(case.ids) and cut is not None and cut.ids == case.ids:
+        return (
+            f"the limit is applied before images are expanded: with max_length={unexpanded}, which is the length then, "
+            f"all {len(case.ids)} ids come back"
+        )
+    limit, came = facts["limit"], facts["came"]
+    return f"the limit is applied to another length: with max_length={limit} there are {came - limit} ids too many"
 
 
 def batch(case: Case, finding: Finding) -> Cause | None:

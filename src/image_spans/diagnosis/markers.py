@@ -137,13 +137,14 @@ def _missing(case: Case) -> list[str]:
 
 def markers(case: Case, finding: Finding) -> Iterator[Fit]:
     """Tokens that are there or not there with all others right."""
-    if not _text_is_there(case):  # then there is more to it than tokens
-        yield Fit(UNKNOWN, lambda _: True, rank=2)
-    for explain in (_whole_images, _other_role):
+    fits = [*_one_role(case)]
+    for explain in (_other_role, _whole_images):
         cause = explain(case)
         if cause is not None:
-            yield Fit(cause, partial(_says, explain, cause.name))
-    yield from _one_role(case)
+            fits.insert(0, Fit(cause, partial(_says, explain, cause.name)))
+    yield from fits
+    if fits and not _text_is_there(case):  # then there is more to it than tokens
+        yield Fit(UNKNOWN, lambda _: True, rank=2)
 
 
 def _text_is_there(case: Case) -> bool:

@@ -95,8 +95,9 @@ def text_in_front(case: Case) -> Iterator[Conversation]:
 
 def text_behind(case: Case) -> Iterator[Conversation]:
     """The last message goes on."""
-    *messages, last = case.conversation.messages
-    yield Conversation([*messages, Message(last.role, [*last.parts, Text(LETTERS)])])
+    for last in case.conversation.messages[-1:]:
+        front = case.conversation.messages[:-1]
+        yield Conversation([*front, Message(last.role, [*last.parts, Text(LETTERS)])])
 
 
 def other_sizes(case: Case) -> Iterator[Conversation]:
