@@ -249,6 +249,14 @@ def sides_swapped_of_several_images(tokenizer, conversation, right):
     return right(resized(conversation, [Image(i.height, i.width) for i in conversation.images]))
 
 
+@look_alike("width-height-swapped", "images-reordered", cause="sides-sorted")
+def longer_side_taken_for_the_width(tokenizer, conversation, right):
+    """The sides of an upright image are swapped, those of a lying one are not."""
+    return right(
+        resized(conversation, [Image(max(i.width, i.height), min(i.width, i.height)) for i in conversation.images])
+    )
+
+
 @look_alike("width-height-swapped", "first-image-for-all", "last-image-for-all", cause="images-reordered")
 def first_two_images_change_places(tokenizer, conversation, right):
     """Two images of turned sizes look as if their sides were swapped."""

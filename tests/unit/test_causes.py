@@ -424,6 +424,11 @@ def test_several_causes_that_nothing_tells_apart_are_one_of_two():
     # What none predicts tells nothing.
     assert decide(case, [Fit(first, lambda _: False), Fit(second, lambda _: False)], structures) == found
     assert decide(case, [], structures) is None
+
+    def raising(_):
+        raise RuntimeError
+
+    assert decide(case, [Fit(first, raising), Fit(second, lambda _: True)], structures) == found
     many = [Fit(Cause(letter, letter), lambda _: True) for letter in "abcd"]
     assert decide(case, many, structures) == Cause(
         "unknown", "cause unknown: 4 faults explain these ids, among them: a"

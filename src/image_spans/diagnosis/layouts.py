@@ -166,6 +166,16 @@ _OTHER_SIZES: tuple[tuple[str, Callable[[Sequence[Image]], list[Image]], str], .
         "the counts are those of the images with width and height swapped",
     ),
     (
+        "sides-sorted",
+        lambda images: [Image(*sorted((image.width, image.height))) for image in images],
+        "the counts are those of the images upright: the shorter side is always taken for the width",
+    ),
+    (
+        "sides-sorted",
+        lambda images: [Image(*sorted((image.width, image.height), reverse=True)) for image in images],
+        "the counts are those of the images lying: the longer side is always taken for the width",
+    ),
+    (
         "first-image-for-all",
         lambda images: [*images[:1]] * len(images),
         "every image has the layout of the first one",

@@ -57,9 +57,8 @@ def decide(case: Case, fits: list[Fit], probes: Probes) -> Cause | None:
         if probe is None:
             break
         other = encoded(case, probe)
-        # A fault that none of them predicts there depends on something else, and tells nothing.
         if other is not None:
-            fits = [fit for fit in fits if fit.holds(other)] or fits
+            fits = _holding(fits, other) or fits
     if not fits:
         return None
     best = min(fit.rank for fit in fits)
@@ -73,6 +72,14 @@ def decide(case: Case, fits: list[Fit], probes: Probes) -> Cause | None:
     number = {2: "two", 3: "three"}[len(causes)]
     sentences = "; or ".join(cause.sentence for cause in causes)
     return Cause("-or-".join(cause.name for cause in causes), f"one of {number}: {sentences}")
+
+
+def _holding(fits: list[Fit], other: Case) -> list[Fit]:
+    """The fits that hold on another conversation; none where it tells nothing, as when the fault is not seen there."""
+    try:
+        return [fit for fit in fits if fit.holds(other)]
+    except Exception:  # a rule, an order or a tokenizer, perhaps the user's, that refuses this conversation
+        return []
 
 
 def encoded(case: Case, conversation: Conversation) -> Case | None:
