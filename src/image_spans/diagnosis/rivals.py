@@ -50,15 +50,19 @@ def among(tries: Sequence[Tries], probes: Probes) -> Callable[[Case, Finding], C
 def decide(case: Case, fits: list[Fit], probes: Probes) -> Cause | None:
     """The cause that also holds on related conversations; "one of two" where they do not tell."""
     tried = probes(case)
+    told = False  # whether one of them told anything
     for _ in range(MOST):
-        if len({fit.cause.name for fit in fits}) < 2:
-            break
+        named = {fit.cause.name for fit in fits if fit.rank < 2}
+        if len(named) < 2 and (told or len(named) == len({fit.cause.name for fit in fits})):
+            break  # one is left, and nobody doubts it, or not any more
         probe = next(tried, None)
         if probe is None:
             break
         other = encoded(case, probe)
         if other is not None:
-            fits = _holding(fits, other) or fits
+            holding = _holding(fits, other)
+            told = told or bool(holding)
+            fits = holding or fits
     if not fits:
         return None
     best = min(fit.rank for fit in fits)
