@@ -80,6 +80,10 @@ class Texts:
             return False
         return all(self._stretch(tuple(a), b) for a, b in zip(found, wanted, strict=True))
 
+    def specials_of(self, pieces: Sequence[Piece]) -> list[int]:
+        """The special tokens, BOS aside, that must stand among the ids of these pieces."""
+        return self._split(pieces)[1]
+
     def _split(self, pieces: Sequence[Piece]) -> tuple[list[list[str]], list[int]]:
         """Pieces cut at the special tokens that stand in fixed text, and in typed text only where it is interpreted."""
         wanted: list[list[str]] = [[]]

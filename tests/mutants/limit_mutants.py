@@ -9,6 +9,7 @@ from mutants import CHAT, CLOSE, OPEN, PAD, ROWS, SLICE, SLICE_CLOSE, mutant
 BOTH = ("image_bounds", "labels")
 LIMIT = {"entry": "limit", "returns": BOTH, "template": CHAT}
 BATCH = {"entry": "batch", "returns": BOTH, "template": CHAT, "pad": "</s>"}
+NOT_TEXT = (0, OPEN, CLOSE, SLICE, SLICE_CLOSE, PAD)
 TURNS = {"entry": "continue", "returns": BOTH, "template": CHAT}
 
 
@@ -213,11 +214,14 @@ def only_the_last_answer_is_learned(tokenizer, encoding, message, right):
 
 
 def _joined(ids, encoding, message, right):
-    """Other earlier ids, and the message behind them; bounds fit the ids."""
+    """Other earlier ids, and the message behind them; bounds and labels fit the ids."""
     longer = right(encoding, message)
     new = longer["input_ids"][len(encoding["input_ids"]) :]
     whole = [*ids, *new]
     edges = [at for at in range(len(whole) + 1) if (whole[at - 1 : at] == [PAD]) != (whole[at : at + 1] == [PAD])]
-    labels = [-100] * len(ids) + longer["labels"][len(encoding["input_ids"]) :]
+    pairs = zip(encoding["input_ids"], encoding["labels"], strict=True)
+    of_text = iter([label for token_id, label in pairs if token_id not in NOT_TEXT])
+    labels = [-100 if token_id in NOT_TEXT else next(of_text) for token_id in ids]
+    labels += longer["labels"][len(encoding["input_ids"]) :]
     bounds = list(zip(edges[::2], edges[1::2], strict=True))
     return {"input_ids": whole, "labels": labels, "image_bounds": bounds}

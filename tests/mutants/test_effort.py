@@ -17,7 +17,6 @@ SEEDS = 3
 NEEDS_MORE_MESSAGES = {
     "loss_on_nothing_when_the_last_turn_is_a_question": 3,  # a question, an answer, and another question
     "only_the_last_answer_is_learned": 4,  # an answer, and another turn behind it
-    "newline_beside_image_eaten": 5,  # in a smaller one it looks like a first id that was stripped
 }
 """Mutants that take more than two messages to show as what they are."""
 

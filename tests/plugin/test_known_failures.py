@@ -126,7 +126,8 @@ def test_what_is_known_is_not_shrunk(knowing, run):
     calls.unlink()
     knowing("counted", WIDE)
     assert run(*arguments).ret == 0
-    assert len(calls.read_text()) <= 15 + 1 < shrinking  # each draw once, and the example
+    # Each draw once, and the example; and a few related conversations, which tell the cause.
+    assert len(calls.read_text()) <= 3 * (15 + 1) < shrinking
 
 
 def test_another_finding_of_the_same_check_is_new(knowing, run):

@@ -121,7 +121,8 @@ def _judge_row(
         wanted_bounds = [(start + before, end + before) for start, end in single.image_bounds]
         if row.image_bounds != wanted_bounds:
             message = f"row {index} has the bounds {row.image_bounds}, expected {wanted_bounds}"
-            return _finding(case, batch, message, bounds=row.image_bounds == single.image_bounds and before > 0)
+            unmoved = row.image_bounds == single.image_bounds and before > 0
+            return _finding(case, batch, message, bounds=unmoved, padding=before)
     if row.features is not None and row.features != single.features:
         message = f"row {index} has the features {row.features}, alone it has {single.features}"
         return _finding(case, batch, message, features=True)

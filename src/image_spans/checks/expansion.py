@@ -69,7 +69,9 @@ def _ids_differ(case: Case, shorter: Case, ids: list[int]) -> Verdict:
         message = f"with the last message added there are {slots[0]} placeholders, in the whole {slots[1]}"
         if old:
             message += f"; the block of image {wanted}, which stood there, was changed"
-        return case.finding(NAME, message, at=at, again=slots[0] > slots[1], old=old, structure=True)
+        got, there = (tokens[index] if index < len(tokens) else ("", 0) for tokens in (found.tokens, case.found.tokens))
+        again = got[0] == there[0] == PLACEHOLDER and got[1] > there[1]
+        return case.finding(NAME, message, at=at, again=again, old=old, structure=True)
     bos = (len(found.bos), len(case.found.bos))
     message = (
         f"with the last message added there are {len(ids)} ids, in the whole {len(case.ids)}; other ones from {at} on"

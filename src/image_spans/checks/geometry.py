@@ -68,4 +68,5 @@ def _differs(case: Case, image: int, written: int, counted: int, what: str) -> V
         at=at,
         expected=f"{counted} slots",
         counts=(written, counted),
+        image=None if what.endswith("of all images") else image,
     )

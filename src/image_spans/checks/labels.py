@@ -15,6 +15,8 @@ from image_spans.oracles import Piece
 
 IGNORED = -100
 """The label that PyTorch's cross entropy leaves out."""
+MOST_PLACES = 8
+"""By how many places labels may be shifted to be called so."""
 
 Run = tuple[int, int]
 """``[start, end)`` in the ids."""
@@ -65,20 +67,18 @@ def _at_their_ids(case: Case) -> list[int]:
 def _wrong(case: Case, labels: Sequence[int], at: int) -> Finding:
     """A label that is another id than the one it stands for."""
     learned = [place for place, label in enumerate(labels) if label != IGNORED]
-    moved = next(
-        (
-            by
-            for by in (1, -1, 2, -2)
-            if all(0 <= place + by < len(case.ids) and case.ids[place + by] == labels[place] for place in learned)
-        ),
-        None,
-    )
+    moves = [
+        by
+        for by in sorted(range(-MOST_PLACES, MOST_PLACES + 1), key=abs)
+        if by and all(0 <= at + by < len(case.ids) and case.ids[at + by] == labels[at] for at in learned)
+    ]
     return case.finding(
         "labels.cover_answers",
         f"the label at {at} is {labels[at]}, but the id that it stands for is {case.ids[at]}",
         at=at,
         expected=f"label {case.ids[at]}",
-        moved=moved,
+        moved=next(iter(moves), None),
+        moves=moves,
     )
 
 
@@ -109,7 +109,7 @@ def _judge_gap(case: Case, gap: int, places: Sequence[int], labels: Sequence[int
             continue  # an empty answer, and what ends it is no token that must be learned
         elif len(runs) - number > len(wanted) - place and any(_is_run_of(case, r, answer) for r in runs[number + 1 :]):
             break  # what is labelled first is no answer
-        elif len(runs) - number < len(wanted) - place:
+        elif len(runs) - number < len(wanted) - place and not (run and _is_part_of(case, run, wanted[place:])):
             return _differs(case, answer, "", run[0] if run else end, nothing=not anything, unlabelled=True)
         else:
             return _differs(case, answer, texts.decode(tuple(case.ids[at] for at in run)), run[0])
@@ -135,6 +135,15 @@ def _is_run_of(case: Case, run: Sequence[int], answer: Answer) -> bool:
     if any(texts.is_exactly(ids, form) for form in _forms(case, answer)):
         return True
     return _has_ids(case, answer) and _straddles(case, ids, answer, (run[0], run[-1] + 1))
+
+
+def _is_part_of(case: Case, run: Sequence[int], answers: Sequence[Answer]) -> bool:
+    """Whether the labelled ids are a part of the first answer, its beginning or its end, and not all of a later one."""
+    if any(_is_run_of(case, run, answer) for answer in answers[1:]):
+        return False
+    got = case.bench.texts.decode(tuple(case.ids[at] for at in run))
+    forms = ("".join(piece.text for piece in form) for form in _forms(case, answers[0]))
+    return any(form.startswith(got) or form.endswith(got) for form in forms)
 
 
 def _runs(places: Sequence[int], labels: Sequence[int]) -> Iterator[list[int]]:
@@ -229,5 +238,11 @@ def _differs(case: Case, answer: Answer, got: str, at: int, **facts: bool) -> Fi
         text = f"of message {message} {shown(got)} is labelled, expected {shown(wanted)}"
     at = min(at, len(case.ids))
     return case.finding(
-        "labels.cover_answers", text, at=at, expected=f"labels of {shown(wanted)}", answer=(got, wanted), **facts
+        "labels.cover_answers",
+        text,
+        at=at,
+        expected=f"labels of {shown(wanted)}",
+        answer=(got, wanted),
+        turn=message,
+        **facts,
     )

@@ -247,12 +247,13 @@ def _judge(case: Case, whole: _Whole, limit: int) -> Finding | None:
         return _judge_sides(case, whole, limit, cut, list(range(whole.length)))
     if len(cut.ids) > limit:
         message = f"{len(cut.ids)} ids came back; of {whole.length} no more than {limit} may stay"
-        return _finding(case, limit, message, at=limit, ignored=cut.ids == full.ids and _ignores(case))
+        ignored = cut.ids == full.ids and _ignores(case)
+        return _finding(case, limit, message, at=limit, ignored=ignored, came=len(cut.ids), whole=whole.length)
     if policy == "reject":
         message = (
             f"{len(cut.ids)} of {whole.length} ids came back; it would have to be {whole.length}, and is not refused"
         )
-        return _finding(case, limit, message, at=len(cut.ids), accepted=True)
+        return _finding(case, limit, message, at=len(cut.ids), accepted=True, whole=whole.length)
     if case.subject.contract.bos == "after_images" and _cuts_bos(case, whole, limit):
         return None
     return _judge_drop(case, whole, limit, cut) if policy == "drop_images" else _judge_cut(case, whole, limit, cut)
@@ -301,7 +302,7 @@ def _judge_cut(case: Case, whole: _Whole, limit: int, cut: Encoding) -> Finding 
             f"the cut at {edge} goes through a span of image {image}, [{unit[0]}, {unit[1]}); "
             f"it would have to be {whole.needed(unit)} for this span, {whole.length} for all"
         )
-        return _finding(case, limit, message, at=edge, split=unit)
+        return _finding(case, limit, message, at=edge, split=unit, needed=whole.needed(unit), whole=whole.length)
     low, high = sorted((whole.reach(wanted), wanted))
     if not low <= edge <= high:
         message = f"the cut is at {edge}, and {length} ids stay; it belongs at {wanted}, where no span is cut"
@@ -434,7 +435,7 @@ def _judge_drop(case: Case, whole: _Whole, limit: int, cut: Encoding) -> Finding
             first = first or verdict
     at = len(cut.ids) if not found.tokens else found.starts[-1]
     message = f"the structure that is left is not that of whole images; {whole.length} would hold all"
-    return first or _finding(case, limit, message, at=at, split=(at, at))
+    return first or _finding(case, limit, message, at=at, split=(at, at), whole=whole.length)
 
 
 def _judge_anew(

@@ -1,0 +1,55 @@
+"""Prompt against vision side, and what becomes of a wrong number of images (F9, F14)."""
+
+from __future__ import annotations
+
+from image_spans.case import Case
+from image_spans.diagnosis.layouts import LAYOUT_FAULTS
+from image_spans.findings import Cause, Finding
+
+
+def counts(case: Case, finding: Finding) -> Cause | None:
+    """Prompt against features, or against what a predictor says."""
+    if finding.facts.get("features"):
+        return Cause("features-surplus", "the vision side delivers an image that the prompt does not hold")
+    written, counted = finding.facts["counts"]
+    if counted == 0:
+        return Cause("features-missing", "the vision side delivers nothing for an image that the prompt holds")
+    more = "more" if counted > written else "fewer"
+    return Cause(
+        f"counts-differ-{more}",
+        "prompt and vision side count by different rules: one of them uses another size" + _as_of(case, finding),
+    )
+
+
+def _as_of(case: Case, finding: Finding) -> str:
+    """Which known fault would count so, where one does."""
+    image, (_, counted), contract = finding.facts.get("image"), finding.facts["counts"], case.subject.contract
+    if image is None or contract.images.slots == "from_features":
+        return ""
+    given = case.conversation.images
+    try:
+        right = case.bench.oracle.layout(case.conversation, image)
+        turned = contract.layout(given[image].height, given[image].width, len(given))
+        wrong = [(name, fault(right, contract)) for name, fault, _ in LAYOUT_FAULTS]
+    except Exception:  # a rule, perhaps the user's, that has no layout for what is tried
+        return ""
+    if turned.slots == counted:
+        return "; width and height swapped give as many"
+    name = next((name for name, layout in wrong if layout is not None and layout.slots == counted), None)
+    return f"; {name.replace('-', ' ')} gives as many" if name else ""
+
+
+def fault(case: Case, finding: Finding) -> Cause | None:
+    """What a pipeline makes of a wrong number of images."""
+    if "swallowed" in finding.facts:
+        if finding.facts["swallowed"]:
+            return Cause("mismatch-ignored", "the list of images is not compared with the messages")
+        return Cause("mismatch-swallowed", "a wrong number of images is turned into other ids without a word")
+    if "crashed" in finding.facts:
+        return Cause(
+            f"mismatch-crashes-{type(finding.facts['crashed']).__name__}",
+            "a wrong number of images ends in an accident",
+        )
+    return Cause(
+        "refusal-unclear", "a wrong number of images is refused, but the error names neither number nor marker"
+    )

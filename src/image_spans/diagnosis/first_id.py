@@ -1,0 +1,114 @@
+"""The first id of a message, removed as if it were BOS (F1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from image_spans.case import Case
+from image_spans.conversation import Image, Text
+from image_spans.diagnosis.rivals import Fit
+from image_spans.diagnosis.words import plain
+from image_spans.findings import Cause, Finding
+from image_spans.oracles import PLACEHOLDER, Piece, Token
+
+
+def first_id(case: Case, finding: Finding) -> Iterator[Fit]:
+    """The first id of a message, or of each of them, is gone: a marker, a slot, or the beginning of its text."""
+    gap = finding.facts.get("gap")
+    cause = _first_text_id_removed(case, gap) if gap is not None else _first_token_removed(case)
+    if cause is not None:
+        yield Fit(cause, _explains)
+
+
+def _explains(case: Case) -> bool:
+    if not case.structure_holds:
+        return _first_token_removed(case) is not None
+    outer = [gap for gap in case.damaged_gaps if not case.expected.inside_block(gap)]
+    return any(_first_text_id_removed(case, gap) for gap in outer)
+
+
+def _first_token_removed(case: Case) -> Cause | None:
+    """The found tokens are the expected ones without those that begin a message."""
+    removed: list[tuple[int, str]] = []
+    found = list(case.found.tokens)
+    expected = case.expected
+    index = 0
+    for number, token in enumerate(expected.tokens):
+        begins = _begins_message(case, number)
+        if begins and token[0] == PLACEHOLDER and index < len(found) and found[index] == (PLACEHOLDER, token[1] - 1):
+            removed.append((expected.messages[number], PLACEHOLDER))
+            index += 1
+        elif begins and not _rest_fits(found[index:], expected.tokens[number:]):
+            removed.append((expected.messages[number], token[0]))
+        elif index < len(found) and found[index] == token:
+            index += 1
+        else:
+            return None
+    if index != len(found) or not removed:
+        return None
+    message, role = removed[0]
+    return _removed(case, message, case.token_name(role))
+
+
+def _rest_fits(found: list[Token], wanted: list[Token]) -> bool:
+    """Whether the first wanted token is there: enough of what follows agrees."""
+    return found[:2] == wanted[:2]
+
+
+def _begins_message(case: Case, number: int) -> bool:
+    """Whether a token is the first thing in its message."""
+    expected = case.expected
+    owner = expected.owners[number]
+    message = expected.messages[number]
+    parts = case.conversation.messages[message].parts
+    first = next((part for part in parts if not (isinstance(part, Text) and not part.text)), None)
+    if not isinstance(first, Image) or owner is None or case.subject.contract.images.before:
+        return False
+    before = sum(len(m.images) for m in case.conversation.messages[:message])
+    return owner == before and (number == 0 or expected.owners[number - 1] != owner)
+
+
+def _first_text_id_removed(case: Case, gap: int) -> Cause | None:
+    """The gap is right but for the first id of the text that begins a message."""
+    pieces = case.expected.gaps[gap]
+    ids = case.found.gap(gap)
+    cuts = {
+        index: cut
+        for index, piece in enumerate(pieces)
+        if (cut := _without_first_id(case, piece, pieces[:index])) is not None
+    }
+    # One message of the gap, or every one of them.
+    for chosen in (*({index} for index in cuts), set(cuts)):
+        shortened = [Piece(cuts[i][0], p.message) if i in chosen else p for i, p in enumerate(pieces)]
+        if chosen and case.bench.texts.survives(ids, shortened):
+            first = min(chosen)
+            return _removed(case, pieces[first].message, cuts[first][1])
+    return None
+
+
+def _without_first_id(case: Case, piece: Piece, before: list[Piece]) -> tuple[str, str] | None:
+    """The piece as it reads without its first id, and that id, if the piece begins a message."""
+    if piece.message is None or not piece.text or any(p.message == piece.message and p.text for p in before):
+        return None
+    parts = case.conversation.messages[piece.message].parts
+    first = next((part for part in parts if not (isinstance(part, Text) and not part.text)), None)
+    if not isinstance(first, Text) or first.text != piece.text:
+        return None
+    ids = case.bench.texts.alone(piece.text)[0]
+    if not ids:
+        return None
+    return case.bench.texts.decode(ids[1:]) if len(ids) > 1 else "", f"{case.id_name(ids[0])} ({ids[0]})"
+
+
+def _removed(case: Case, message: int | None, token: str) -> Cause:
+    facts = case.subject.facts
+    if case.subject.facts.bos is None or facts.bos not in facts.prefix:
+        why = "but this tokenizer adds none"
+    else:
+        why = "but that one was not BOS"
+    if facts.dummy_prefix and facts.bos not in facts.prefix:
+        why += " (its first token is an extra one, made of the blank that it puts in front)"
+    return Cause(
+        "first-id-removed",
+        f"the first id of message {message} was removed as if it were BOS, {why}; it was {plain(token)}",
+    )
