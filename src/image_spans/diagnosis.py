@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from image_spans.case import Case
 from image_spans.contract import Contract
@@ -41,12 +42,12 @@ def diagnose(case: Case, finding: Finding) -> Cause:
     """The cause of a finding on a case."""
     if "raised" in finding.facts:
         return _judging_raised(finding.facts["raised"])
-    for group, explanations in _EXPLANATIONS.items():
-        if finding.check.startswith(group):
-            for explain in explanations:
-                cause = explain(case, finding)
-                if cause is not None:
-                    return cause
+    # The first group alone: what explains missing spans must not be asked about bounds of spans that are right.
+    group = next((group for group in _EXPLANATIONS if finding.check.startswith(group)), None)
+    for explain in _EXPLANATIONS[group] if group is not None else ():
+        cause = explain(case, finding)
+        if cause is not None:
+            return cause
     return UNKNOWN
 
 
@@ -166,7 +167,6 @@ def _first_text_id_removed(case: Case, finding: Finding) -> Cause | None:
     if gap is None:
         return None
     pieces = case.expected.gaps[gap]
-    ids = case.found.gap(gap)
     cuts = {
         index: cut
         for index, piece in enumerate(pieces)
@@ -174,11 +174,32 @@ def _first_text_id_removed(case: Case, finding: Finding) -> Cause | None:
     }
     # One message of the gap, or every one of them.
     for chosen in (*({index} for index in cuts), set(cuts)):
-        shortened = [Piece(cuts[i][0], p.message) if i in chosen else p for i, p in enumerate(pieces)]
-        if chosen and case.bench.texts.survives(ids, shortened):
+        if _survives_cut(case, gap, {index: cuts[index][0] for index in chosen}):
             first = min(chosen)
             return _removed(case, pieces[first].message, cuts[first][1])
     return None
+
+
+def _first_id_of_each_text_removed(case: Case, finding: Finding) -> Cause | None:
+    """The gap is right but for the first id of every piece of text that somebody typed."""
+    gap = finding.facts.get("gap")
+    if gap is None:
+        return None
+    cuts = {
+        index: _cut(case, piece)
+        for index, piece in enumerate(case.expected.gaps[gap])
+        if piece.message is not None and case.bench.texts.alone(piece.text)[0]
+    }
+    if not _survives_cut(case, gap, {index: text for index, (text, _) in cuts.items()}):
+        return None
+    first = min(cuts)
+    return _removed(case, case.expected.gaps[gap][first].message, cuts[first][1], each=True)
+
+
+def _survives_cut(case: Case, gap: int, cuts: Mapping[int, str]) -> bool:
+    """Whether a gap holds its pieces, these of them without their first id."""
+    pieces = [Piece(cuts.get(i, p.text), p.message) for i, p in enumerate(case.expected.gaps[gap])]
+    return bool(cuts) and case.bench.texts.survives(case.found.gap(gap), pieces)
 
 
 def _without_first_id(case: Case, piece: Piece, before: list[Piece]) -> tuple[str, str] | None:
@@ -189,13 +210,16 @@ def _without_first_id(case: Case, piece: Piece, before: list[Piece]) -> tuple[st
     first = next((part for part in parts if not (isinstance(part, Text) and not part.text)), None)
     if not isinstance(first, Text) or first.text != piece.text:
         return None
+    return _cut(case, piece) if case.bench.texts.alone(piece.text)[0] else None
+
+
+def _cut(case: Case, piece: Piece) -> tuple[str, str]:
+    """A piece without its first id, and that id."""
     ids = case.bench.texts.alone(piece.text)[0]
-    if not ids:
-        return None
     return case.bench.texts.decode(ids[1:]) if len(ids) > 1 else "", f"{case.id_name(ids[0])} ({ids[0]})"
 
 
-def _removed(case: Case, message: int | None, token: str) -> Cause:
+def _removed(case: Case, message: int | None, token: str, *, each: bool = False) -> Cause:
     facts = case.subject.facts
     if case.subject.facts.bos is None or facts.bos not in facts.prefix:
         why = "but this tokenizer adds none"
@@ -205,7 +229,8 @@ def _removed(case: Case, message: int | None, token: str) -> Cause:
         why += " (its first token is an extra one, made of the blank that it puts in front)"
     return Cause(
         "first-id-removed",
-        f"the first id of message {message} was removed as if it were BOS, {why}; it was {_ascii(token)}",
+        f"the first id of {'each text of ' if each else ''}message {message} was removed as if it were BOS, {why}; "
+        f"it was {_ascii(token)}",
     )
 
 
@@ -228,6 +253,23 @@ def _typed(case: Case, finding: Finding) -> Cause | None:
                     f"{_ascii(token)}, typed by the {message.role} in message {number}, was read as the token itself",
                 )
     return Cause("literal-became-structure", "text that spells a marker, BOS or EOS was read as a special token")
+
+
+def _deleted(case: Case, finding: Finding) -> Cause | None:
+    """The text is all there but for what looks like a marker."""
+    gap = finding.facts.get("gap")
+    if gap is None:
+        return None
+    ids = case.found.gap(gap)
+    wanted = "".join(piece.text for piece in case.expected.gaps[gap])
+    tag = case.subject.contract.literals.tag
+    rest = wanted
+    for token in (*case.subject.contract.markers.values(), *([tag] if tag else ())):
+        rest = rest.replace(token, "")
+    got = case.bench.texts.decode(ids) if ids else ""
+    if rest == wanted or "".join(got.split()) != "".join(rest.split()):
+        return None
+    return Cause("literal-deleted", "what looks like a marker was taken out of the text instead of staying text")
 
 
 def _refusal(case: Case, finding: Finding) -> Cause | None:
@@ -292,6 +334,8 @@ def _whole_images(case: Case, finding: Finding) -> Cause | None:
         again = tokens[: block[-1] + 1] + tokens[block[0] : block[-1] + 1] + tokens[block[-1] + 1 :]
         if case.found.tokens == again:
             return Cause("image-doubled", f"image {image} stands twice, as when two places insert it")
+    if tokens and Counter(case.found.tokens) == Counter({token: 2 * n for token, n in Counter(tokens).items()}):
+        return Cause("image-doubled", "every image stands twice, as when two places insert it")
     if tokens and not case.found.tokens:
         return Cause("images-dropped", "no image is in the ids at all, as if none had been given")
     return None
@@ -377,6 +421,21 @@ def _other_role(case: Case, finding: Finding) -> Cause | None:
     return None
 
 
+def _misplaced(case: Case, finding: Finding) -> Cause | None:
+    """All tokens are there, each as often as it should be, but one stands elsewhere."""
+    found, tokens = case.found.tokens, case.expected.tokens
+    if found == tokens or Counter(found) != Counter(tokens):
+        return None
+    at = next(index for index, token in enumerate(tokens) if found[index] != token)
+    name = _ascii(case.token_name(found[at][0]))
+    return Cause("marker-misplaced", f"all tokens are there, but {name} stands too early at image {_owner(case, at)}")
+
+
+def _owner(case: Case, token: int) -> int | str:
+    owner = case.expected.owners[token]
+    return "?" if owner is None else owner
+
+
 def _mirror(role: str) -> str:
     return role.replace("open", "\0").replace("close", "open").replace("\0", "close")
 
@@ -460,6 +519,13 @@ def _is(case: Case, expectation: Callable[[], Expected]) -> bool:
 def _other_contracts(contract: Contract) -> Iterator[tuple[Contract, str, str]]:
     """Contracts of which a pipeline may have kept one key instead, with the cause that they show."""
     images, slices = contract.images, contract.slices
+    if slices is not None and slices.grammar != "same_span":
+        schema: Literal["flat", "nested"] = "nested" if slices.grammar == "flat" else "flat"
+        sentence = (
+            f"slices are written {schema}, as other versions of the model want them; declared is {slices.grammar}"
+        )
+        other = slices.model_copy(update={"grammar": schema})
+        yield contract.model_copy(update={"slices": other}), "slice-schema-differs", sentence
     if slices is not None and slices.grammar == "same_span":
         other = slices.model_copy(update={"overview": "first" if slices.overview == "last" else "last"})
         place = "in front of" if other.overview == "first" else "behind"
@@ -534,6 +600,8 @@ def _slot_count(case: Case, finding: Finding) -> Cause | None:
     counts = finding.facts.get("slots")
     if finding.facts.get("stray"):
         return Cause("stray-placeholder", "a placeholder stands where no image is, as when a model generated it")
+    if finding.facts.get("empty"):
+        return Cause("span-empty", "the markers of an image stand there, its placeholders do not")
     if not counts:
         return None
     found, wanted = counts
@@ -582,6 +650,8 @@ def _bounds(case: Case, finding: Finding) -> Cause | None:
                 )
             if (start, end) in ((-1, 1), (-1, 0), (0, 1)):
                 return Cause("bounds-with-markers", "the bounds take in the open or close markers")
+    if set(given) < set(runs):
+        return Cause("bounds-missing", f"{len(runs) - len(given)} of {len(runs)} runs of placeholders have no bound")
     if sorted(given) == sorted(runs):
         return Cause("bounds-unordered", "the bounds are right but not in the order of the ids")
     return None
@@ -600,6 +670,12 @@ def _text(case: Case, finding: Finding) -> Cause | None:
     unk = case.subject.tokenizer.named_ids().get("unk")
     if unk is not None and unk in ids and unk not in texts.alone(wanted)[0]:
         return Cause("text-became-unk", f"text {where} came out as unk, which it is not on its own")
+    plain = tuple(token_id for token_id in ids if token_id not in texts.specials)
+    if len(plain) < len(ids) and texts.survives(plain, pieces):
+        name = case.id_name(next(token_id for token_id in ids if token_id in texts.specials))
+        return Cause(
+            "special-added", f"{_ascii(name)} stands in the text {where}, as when each piece keeps what its call adds"
+        )
     if not got and wanted.strip():
         return Cause("text-lost", f"all the text {where} is missing")
     if got.strip() == wanted.strip():
@@ -877,9 +953,10 @@ _EXPLANATIONS: dict[str, tuple[Explanation, ...]] = {
         _one_role,
         _other_role,
         _slot_count,
+        _misplaced,
     ),
-    "literals.": (_refusal, _typed, _text),
-    "text.": (_first_text_id_removed, _text),
+    "literals.": (_refusal, _typed, _deleted, _text),
+    "text.": (_first_text_id_removed, _first_id_of_each_text_removed, _text),
     "paths.": (_path,),
     "relations.": (_relation,),
     "labels.": (_labels,),
