@@ -190,6 +190,10 @@ def _first_id_of_each_text_removed(case: Case, finding: Finding) -> Cause | None
         for index, piece in enumerate(case.expected.gaps[gap])
         if piece.message is not None and case.bench.texts.alone(piece.text)[0]
     }
+    texts = case.bench.texts
+    first_ids = [texts.alone(case.expected.gaps[gap][index].text)[0][:1] for index in cuts]
+    if all(not texts.decode(ids).strip() for ids in first_ids):
+        return None  # blanks are eaten in other ways too
     if not _survives_cut(case, gap, {index: text for index, (text, _) in cuts.items()}):
         return None
     first = min(cuts)
