@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Literal, TypeAlias
 
@@ -131,7 +131,7 @@ def _first_token_removed(case: Case, finding: Finding) -> Cause | None:
         if begins and token[0] == PLACEHOLDER and index < len(found) and found[index] == (PLACEHOLDER, token[1] - 1):
             removed.append((expected.messages[number], PLACEHOLDER))
             index += 1
-        elif begins and not _rest_fits(found[index:], expected.tokens[number:]):
+        elif begins and token[1] == 1 and not _rest_fits(found[index:], expected.tokens[number:]):
             removed.append((expected.messages[number], token[0]))
         elif index < len(found) and found[index] == token:
             index += 1
@@ -185,6 +185,9 @@ def _first_id_of_each_text_removed(case: Case, finding: Finding) -> Cause | None
     gap = finding.facts.get("gap")
     if gap is None:
         return None
+    removed = _first_id_of_a_stretch(case, gap)
+    if removed is not None:
+        return removed
     cuts = {
         index: _cut(case, piece)
         for index, piece in enumerate(case.expected.gaps[gap])
@@ -198,6 +201,28 @@ def _first_id_of_each_text_removed(case: Case, finding: Finding) -> Cause | None
         return None
     first = min(cuts)
     return _removed(case, case.expected.gaps[gap][first].message, cuts[first][1], each=True)
+
+
+def _first_id_of_a_stretch(case: Case, gap: int) -> Cause | None:
+    """What stands between two special tokens lost its first id, encoded in one; or each of its texts did."""
+    texts, pieces = case.bench.texts, case.expected.gaps[gap]
+    lost: list[tuple[str, int]] = []
+    for ids, wanted in texts.stretches(case.found.gap(gap), pieces) or ():
+        whole = texts.alone("".join(wanted))[0]
+        if ids == whole:
+            continue
+        alone = [found for text in wanted if (found := texts.alone(text)[0])]
+        if ids == whole[1:]:
+            lost.append((wanted[0], whole[0]))
+        elif ids == tuple(token_id for found in alone for token_id in found[1:]):
+            lost += [(text, texts.alone(text)[0][0]) for text in wanted if texts.alone(text)[0]]
+        else:
+            return None
+    told = next(((text, token_id) for text, token_id in lost if texts.decode((token_id,)).strip()), None)
+    if told is None:
+        return None  # nothing, or blanks, which are eaten in other ways too
+    owners = [p.message if p.message is not None else p.ends for p in pieces if told[0] in p.text]
+    return _removed(case, owners[0] if owners else None, f"{case.id_name(told[1])} ({told[1]})", each=True)
 
 
 def _survives_cut(case: Case, gap: int, cuts: Mapping[int, str]) -> bool:
@@ -257,6 +282,17 @@ def _typed(case: Case, finding: Finding) -> Cause | None:
                     f"{_ascii(token)}, typed by the {message.role} in message {number}, was read as the token itself",
                 )
     return Cause("literal-became-structure", "text that spells a marker, BOS or EOS was read as a special token")
+
+
+def _special_read(case: Case, finding: Finding) -> Cause | None:
+    """A special token that is no marker was typed, and read."""
+    gap = finding.facts.get("gap")
+    surplus = None if gap is None else case.bench.texts.surplus_special(case.found.gap(gap), case.expected.gaps[gap])
+    if surplus is None:
+        return None
+    return Cause(
+        "literal-became-structure", f"{_ascii(case.id_name(surplus))}, which was typed, was read as the token itself"
+    )
 
 
 def _deleted(case: Case, finding: Finding) -> Cause | None:
@@ -600,10 +636,23 @@ _LAYOUT_FAULTS: tuple[tuple[str, LayoutFault, str], ...] = (
 )
 
 
+def _runs(case: Case, finding: Finding) -> Cause | None:
+    """Whole runs of placeholders are missing, or there are too many; all markers are right."""
+    found, tokens = case.found.tokens, case.expected.tokens
+    if found and _left_out(tokens, found, (PLACEHOLDER,)):
+        return Cause("span-empty", "the markers of an image stand there, its placeholders do not")
+    if _left_out(found, tokens, (PLACEHOLDER,)):
+        return _STRAY
+    return None
+
+
+_STRAY = Cause("stray-placeholder", "a placeholder stands where no image is, as when a model generated it")
+
+
 def _slot_count(case: Case, finding: Finding) -> Cause | None:
     counts = finding.facts.get("slots")
     if finding.facts.get("stray"):
-        return Cause("stray-placeholder", "a placeholder stands where no image is, as when a model generated it")
+        return _STRAY
     if finding.facts.get("empty"):
         return Cause("span-empty", "the markers of an image stand there, its placeholders do not")
     if not counts:
@@ -634,20 +683,30 @@ def _order(case: Case, finding: Finding) -> Cause | None:
     return Cause("images-reordered", f"where image {case.expected.order[wrong]} belongs stands image {order[wrong]}")
 
 
+def _joined(bounds: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Bounds that touch as one: images that touch are one run."""
+    joined: list[tuple[int, int]] = []
+    for start, end in bounds:
+        joined[-1:] = [(joined[-1][0], end)] if joined and joined[-1][1] == start else [*joined[-1:], (start, end)]
+    return joined
+
+
 def _bounds(case: Case, finding: Finding) -> Cause | None:
     given, runs = finding.facts["bounds"]
     if not given:
         return Cause("bounds-empty", "the pipeline returns no bounds although there are placeholders")
+    shift = given[0][0] - runs[0][0] if runs else 0
+    moved = [(start - shift, end - shift) for start, end in given]
+    if shift and (moved == runs or _joined(moved) == runs):
+        return Cause(
+            "bounds-shifted",
+            f"all bounds are {abs(shift)} ids too {'high' if shift > 0 else 'low'}, "
+            "as when ids are put in or taken out after the bounds were taken",
+        )
     if len(given) == len(runs):
         shifts = {(a - c, b - d) for (a, b), (c, d) in zip(given, runs, strict=True)}
         if len(shifts) == 1:
             start, end = shifts.pop()
-            if start == end:
-                return Cause(
-                    "bounds-shifted",
-                    f"all bounds are {abs(start)} ids too {'high' if start > 0 else 'low'}, "
-                    "as when ids are put in or taken out after the bounds were taken",
-                )
             if (start, end) == (0, -1):
                 return Cause(
                     "bounds-inclusive", "the end of each bound is its last placeholder; it should be one behind"
@@ -680,6 +739,10 @@ def _text(case: Case, finding: Finding) -> Cause | None:
         return Cause(
             "special-added", f"{_ascii(name)} stands in the text {where}, as when each piece keeps what its call adds"
         )
+    typed = [index for index, piece in enumerate(pieces) if piece.message is not None and piece.text]
+    for gone in (*({index} for index in typed), set(typed)):
+        if len(typed) > 1 and texts.survives(ids, [p for index, p in enumerate(pieces) if index not in gone]):
+            return Cause("text-lost", f"a whole text {where} is missing")
     if not got and wanted.strip():
         return Cause("text-lost", f"all the text {where} is missing")
     if got.strip() == wanted.strip():
@@ -762,6 +825,9 @@ def _labels(case: Case, finding: Finding) -> Cause | None:
         return Cause("labels-end-early", "the end of an answer, or the token that ends it, is not labelled")
     if wanted.endswith(got):
         return Cause("labels-begin-late", "the beginning of an answer is not labelled")
+    for one, other, way in ((wanted, got, "late"), (got, wanted, "early")):
+        if any(other.startswith(one[cut:]) for cut in range(1, len(one))):
+            return Cause("labels-displaced", f"the labels of an answer begin and end too {way}: lengths do not add up")
     return None
 
 
@@ -957,9 +1023,10 @@ _EXPLANATIONS: dict[str, tuple[Explanation, ...]] = {
         _one_role,
         _other_role,
         _slot_count,
+        _runs,
         _misplaced,
     ),
-    "literals.": (_refusal, _typed, _deleted, _text),
+    "literals.": (_refusal, _typed, _special_read, _deleted, _text),
     "text.": (_first_text_id_removed, _first_id_of_each_text_removed, _text),
     "paths.": (_path,),
     "relations.": (_relation,),
