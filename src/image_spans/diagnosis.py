@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 import traceback
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import combinations
 from typing import Literal, TypeAlias
 
 from image_spans.case import Case
@@ -376,8 +378,25 @@ def _whole_images(case: Case, finding: Finding) -> Cause | None:
             return Cause("image-doubled", f"image {image} stands twice, as when two places insert it")
     if tokens and Counter(case.found.tokens) == Counter({token: 2 * n for token, n in Counter(tokens).items()}):
         return Cause("image-doubled", "every image stands twice, as when two places insert it")
+    dropped = _dropped(case)
+    if dropped:
+        names = ", ".join(map(str, dropped))
+        return Cause("image-dropped", f"images {names} are not in the ids at all, as if they had not been given")
     if tokens and not case.found.tokens:
         return Cause("images-dropped", "no image is in the ids at all, as if none had been given")
+    return None
+
+
+def _dropped(case: Case) -> tuple[int, ...] | None:
+    """Some images, but not all, without whose blocks the tokens are those found."""
+    tokens, owners = case.expected.tokens, case.expected.owners
+    images = sorted({owner for owner in owners if owner is not None})
+    if len(images) > 6:
+        return None
+    for count in range(2, len(images)):
+        for gone in combinations(images, count):
+            if case.found.tokens == [token for token, owner in zip(tokens, owners, strict=True) if owner not in gone]:
+                return gone
     return None
 
 
@@ -755,9 +774,16 @@ def _text(case: Case, finding: Finding) -> Cause | None:
         return Cause("text-begin-lost", f"the beginning of the text {where} is missing")
     if "".join(got.split()) == "".join(wanted.split()):
         return Cause("blanks-changed", f"blanks or newlines inside the text {where} were changed")
+    if _plain(got) == _plain(wanted):
+        return Cause("text-normalised", f"the text {where} is in another normal form or case than was given")
     if wanted and wanted in got:
         return Cause("text-added", f"something was added to the text {where}")
     return None
+
+
+def _plain(text: str) -> str:
+    """A text without what normal forms and the case of letters tell."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 def _beside(case: Case, gap: int) -> str:

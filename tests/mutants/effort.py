@@ -16,7 +16,12 @@ BUDGET = 100
 
 
 def examples_to_failure(subject: Subject, kills: frozenset[str], engine: Engine) -> int | None:
-    """The number of the first conversation on which a named check fails, position by position; None: never."""
+    """The number of the first conversation on which a named check fails, position by position; None: never.
+
+    A precheck takes none.
+    """
+    if any(checks.checks()[name].family == "once" and engine.precheck(subject, name) for name in kills):
+        return 0
     profile = strategies.Profile.of(subject.contract)
     families = {checks.checks()[name].family for name in kills}
     seen = 0

@@ -321,6 +321,8 @@ def slots_expanded_twice(under, conversation):
 @fault()
 def sides_swapped(under, conversation):
     """F9, transformers#33261: width and height are swapped; where all images have as many slots, nothing shows."""
+    if len(conversation.images) > 1:
+        return under.right(conversation)  # of two, turned ones may look like swapped ones
     return under.right(resized(conversation, [Image(i.height, i.width) for i in conversation.images]))
 
 
@@ -387,7 +389,7 @@ def bounds_not_moved_by_padding(under, conversations, *, padding_side):
 # ---------------------------------------------------------------- judging
 
 PASSES = {
-    "encode": (("single", ("start", "end", "none")), ("hazard", ("start",))),
+    "encode": (("single", ("start", "middle", "end", "none")), ("hazard", ("start",))),
     "limit": (("limits", ("start",)),),
     "batch": (("batch", ("start",)),),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import declared_mutants  # noqa: F401  # adds to MUTANTS
+import invented_mutants  # noqa: F401  # the same
 import limit_mutants  # noqa: F401  # the same
 import more_mutants  # noqa: F401  # the same
 import pytest
