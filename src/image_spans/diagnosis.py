@@ -662,7 +662,19 @@ def _runs(case: Case, finding: Finding) -> Cause | None:
         return Cause("span-empty", "the markers of an image stand there, its placeholders do not")
     if _left_out(found, tokens, (PLACEHOLDER,)):
         return _STRAY
+    if len(found) < len(tokens) and _run_together(found) == _run_together(tokens):
+        return Cause("text-lost", "the text between two images is missing, so their placeholders are one run")
     return None
+
+
+def _run_together(tokens: Sequence[Token]) -> list[Token]:
+    """The tokens as if nothing stood between runs of placeholders."""
+    together: list[Token] = []
+    for role, count in tokens:
+        if role == PLACEHOLDER and together and together[-1][0] == role:
+            count += together.pop()[1]
+        together.append((role, count))
+    return together
 
 
 _STRAY = Cause("stray-placeholder", "a placeholder stands where no image is, as when a model generated it")

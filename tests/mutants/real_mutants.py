@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -91,6 +91,10 @@ class Fault:
     def families(self) -> frozenset[str]:
         return frozenset(re.findall(r"\bF\d+\b", self.function.__doc__ or ""))
 
+    def of(self, entry: str) -> Fault:
+        """The same of another entry."""
+        return replace(self, entry=entry)
+
 
 FAULTS: dict[str, Fault] = {}
 
@@ -129,6 +133,14 @@ def broken(under: Under, one: Fault) -> Subject:
 
 def parts(conversation: Conversation, change: Callable[[list[Any]], list[Any]]) -> Conversation:
     return Conversation([Message(m.role, change(list(m.parts))) for m in conversation.messages])
+
+
+@fault(returns=("image_bounds", "labels"))
+def none(under, conversation, *arguments, **keywords):
+    """No fault: what the pipeline gives."""
+    if isinstance(conversation, Conversation):
+        return under.right(conversation, **({"max_length": arguments[0]} if arguments else {}))
+    return under.subject.batch(conversation, **keywords)
 
 
 # ---------------------------------------------------------------- F1: BOS

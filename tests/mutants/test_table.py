@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from real_mutants import FAULTS
 from table import ROWS, expected_kills
 
 from image_spans import checks
@@ -53,3 +54,10 @@ def test_every_grammar_has_mutants():
     contracts = [row.make().contract for row in ROWS]
     assert {"paired", "run", "rows"} <= {promise.images.grammar for promise in contracts}
     assert {"flat", "nested", "same_span"} <= {promise.slices.grammar for promise in contracts if promise.slices}
+
+
+def test_every_fault_of_real_pipelines_names_its_family_and_its_report():
+    faults = [fault for name, fault in FAULTS.items() if name != "none"]
+    documents = {fault.name: fault.function.__doc__ or "" for fault in faults}
+    assert [fault.name for fault in faults if not fault.families & FAMILIES] == []
+    assert [name for name, document in documents.items() if not REPORT.search(document)] == []
