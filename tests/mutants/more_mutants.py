@@ -275,7 +275,7 @@ def one_stored_image_is_popped_per_marker(tokenizer, conversation, right):
     """F6, vllm PR#53999: the interleaved path pops an item for every marker found, also those in an answer."""
     made = right(conversation)
     stored = list(conversation.images)
-    for _ in range(len(stored) + ("<image>" in typed(conversation, ("assistant",)))):
+    for _ in range(len(stored) + bool(typed(conversation, ("assistant",)))):
         stored.pop()
     return made
 

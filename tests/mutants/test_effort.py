@@ -19,8 +19,19 @@ NEEDS_MORE_MESSAGES = {
     "loss_on_nothing_when_the_last_turn_is_a_question": 3,  # a question, an answer, and another question
     "only_the_last_answer_is_learned": 4,  # an answer, and another turn behind it
     "newline_beside_image_eaten": 5,  # in a smaller one it looks like a first id that was stripped
+    "all_images_go_to_the_last_question": 3,  # two questions with images, and an answer between them
+    "numbers_begin_anew_in_every_message": 3,
+    "no_crops_for_more_than_two_images": 5,
+    "fourth_image_is_dropped": 7,
 }
 """Mutants that take more than two messages to show as what they are."""
+ONLY_IN_HAZARDS = {
+    "text_of_special_tokens_is_disallowed",
+    "marker_without_data_ends_an_iterator",
+    "one_stored_image_is_popped_per_marker",
+}
+"""Mutants that raise on typed markers: the check that draws those is blocked, so no pass holds a finding to shrink."""
+SHRINKING = [mutant for mutant in MUTANTS if mutant.name not in ONLY_IN_HAZARDS]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +55,7 @@ def test_most_mutants_are_found_at_once():
     assert median(recorded().values()) <= 10
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", SHRINKING, ids=lambda mutant: mutant.name)
 def test_what_is_found_shrinks(mutant, engines, tokenizer):
     subject = subject_of(mutant, tokenizer, broken=True)
     engine = engines[0]
