@@ -337,7 +337,6 @@ def _unk(case: Case, finding: Finding) -> Cause | None:
 
 def _as_text(case: Case, finding: Finding) -> Cause | None:
     gaps = "".join(case.bench.texts.decode(case.found.gap(index)) for index in range(len(case.found.tokens) + 1))
-    tag = case.subject.contract.literals.tag
     for role in _missing(case):
         token = case.subject.contract.markers[role]
         if token in gaps:
@@ -347,11 +346,19 @@ def _as_text(case: Case, finding: Finding) -> Cause | None:
                 f"{_ascii(token)} was encoded as text, in {len(pieces)} ids, "
                 f"instead of as the one id {case.subject.marker_ids.get(role)}",
             )
-    if tag and tag in gaps and _missing(case):
-        return Cause(
-            "tag-left-in-text", f"the data tag {_ascii(tag)} was never replaced by an image and stayed in the text"
-        )
     return None
+
+
+def _tag_left(case: Case, finding: Finding) -> Cause | None:
+    """The tag of the data stands in the text, where nobody typed it."""
+    tag = case.subject.contract.literals.tag
+    if not tag or not _missing(case) or any(tag in piece.text for pieces in case.expected.gaps for piece in pieces):
+        return None
+    if not any(tag in case.bench.texts.decode(case.found.gap(index)) for index in range(len(case.found.tokens) + 1)):
+        return None
+    return Cause(
+        "tag-left-in-text", f"the data tag {_ascii(tag)} was never replaced by an image and stayed in the text"
+    )
 
 
 def _missing(case: Case) -> list[str]:
@@ -1055,6 +1062,7 @@ _EXPLANATIONS: dict[str, tuple[Explanation, ...]] = {
         _inside_block,
         _first_token_removed,
         _layout,
+        _tag_left,
         _whole_images,
         _unk,
         _as_text,
