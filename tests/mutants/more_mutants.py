@@ -196,10 +196,10 @@ def answers_are_read_for_markers(tokenizer, conversation, right):
     return _reading({"assistant"})(tokenizer, conversation, right)
 
 
-@mutant("literals.policy", cause="literal-became-structure", harmless={"input": {"roles": ["user", "assistant"]}})
+@mutant("literals.policy", cause="literal-became-structure", harmless={"input": {"roles": ["user"]}})
 def instructions_are_read_for_markers(tokenizer, conversation, right):
     """F6, sglang#37579: markers are looked for in tool descriptions and replayed output too."""
-    return _reading({"system"})(tokenizer, conversation, right)
+    return _reading({"system", "assistant"})(tokenizer, conversation, right)
 
 
 @mutant("literals.policy", cause="literal-became-structure", harmless=TEXT_ONLY)
