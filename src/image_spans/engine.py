@@ -237,9 +237,9 @@ class Engine:
         fixed = [
             example
             for check in checks.checks().values()
-            if check.family == family.name and position == "start"
+            if check.family == family.name
             for example in check.examples
-            if profile.holds(example)
+            if position == ("start" if example.images else "none") and profile.holds(example)
         ]
         # A long one comes last: what else shows on it is then told on what was drawn.
         short, long = ([one for one in fixed if (len(repr(one)) > _READABLE) == wanted] for wanted in (False, True))

@@ -87,7 +87,7 @@ def test_a_default_limit_shows_on_a_long_text():
     """A prompt limit that nobody set, as in trl PR#5023; what is drawn is shorter than any."""
 
     def pipeline(tokenizer, conversation):
-        return tokenizer.encode_markup(SPAN + conversation.messages[0].parts[1].text)[:512]
+        return tokenizer.encode_text(conversation.messages[0].parts[0].text)[:512]
 
     case = Bench(subject(pipeline)).case(LONG)
     verdict = judge(case, "text.survives")
