@@ -259,25 +259,6 @@ def texts_decoded_and_encoded_again(under, conversation):
     return under.encoding(conversation, lambda text: encode(decode(encode(text))))
 
 
-@fault()
-def texts_encoded_across_an_image(under, conversation):
-    """F4, vllm PR#14038: the texts beside an image are encoded as one, and it goes where the first would end."""
-
-    def change(given):
-        for at in range(1, len(given) - 1):
-            before, image, after = given[at - 1 : at + 2]
-            if isinstance(before, Text) and isinstance(image, Image) and isinstance(after, Text):
-                whole = under.tokenizer.encode_text(before.text + after.text)
-                cut = len(under.tokenizer.encode_text(before.text))
-                joined = under.tokenizer.decode(whole)
-                first = under.tokenizer.decode(whole[:cut])
-                if joined == before.text + after.text and joined.startswith(first):
-                    given[at - 1], given[at + 1] = Text(first), Text(joined[len(first) :])
-        return given
-
-    return under.right(parts(conversation, change))
-
-
 # ---------------------------------------------------------------- F5, F6: literals, surplus markers
 
 
@@ -315,9 +296,10 @@ def text_behind_the_second_image_lost(under, conversation):
     messages = []
     for message in conversation.messages:
         kept = []
-        for part in message.parts:
+        for at, part in enumerate(message.parts):
             seen += isinstance(part, Image)
-            if isinstance(part, Image) or seen < 2:
+            between = any(isinstance(later, Image) for later in message.parts[at:])  # else images would touch
+            if between or seen < 2:
                 kept.append(part)
         messages.append(Message(message.role, kept))
     return under.right(Conversation(messages))

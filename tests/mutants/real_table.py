@@ -184,20 +184,6 @@ EXPECTED: dict[str, tuple[str, dict[str, str]]] = {
             "trained-extra-first-token": "spans.expected text.survives",
         },
     ),
-    "texts_encoded_across_an_image": (
-        "decoding does not give the texts back, so nothing is moved; or no token is longer than a letter",
-        {
-            "minicpm-o-4.5": "spans.order",
-            "minicpm-v-2": "",
-            "deepseek-v4-bos": "spans.order",
-            "qwen3.6-tiktoken": "spans.order",
-            "mistral-v7-bos": "",
-            "mistral-v7-sentencepiece": "text.survives",
-            "pixtral-mistral-common": "spans.order",
-            "llama-4": "spans.order",
-            "trained-extra-first-token": "",
-        },
-    ),
     "typed_markers_read": (
         "control tokens are never read from text",
         {
@@ -245,7 +231,7 @@ EXPECTED: dict[str, tuple[str, dict[str, str]]] = {
         {
             "minicpm-o-4.5": "text.survives",
             "minicpm-v-2": "text.survives",
-            "deepseek-v4-bos": "spans.expected text.survives",
+            "deepseek-v4-bos": "text.survives",
             "qwen3.6-tiktoken": "text.survives",
             "mistral-v7-bos": "text.survives",
             "mistral-v7-sentencepiece": "text.survives",
@@ -369,8 +355,6 @@ EXPECTED: dict[str, tuple[str, dict[str, str]]] = {
     ),
 }
 """Fault to why it is harmless where it is, and subject to the checks that fail; no check: it must be silent."""
-UNEXPLAINED = {("texts_encoded_across_an_image", "mistral-v7-sentencepiece")}
-"""Where no cause is known: the pieces beside the image lose letters and get a blank, both at once."""
 
 
 def expected_kills(fault: str, subject: str) -> frozenset[str]:
