@@ -18,10 +18,9 @@ TESTS = Path(__file__).parents[1] / "tests"
 sys.path[:0] = [str(TESTS), str(TESTS / "mutants")]
 
 from effort import BUDGET, RECORD, over_seeds  # noqa: E402
-from test_mutants import MUTANTS, subject_of  # noqa: E402
+from table import ROWS  # noqa: E402
 
 from image_spans.engine import Engine  # noqa: E402
-from support import ToyTokenizer  # noqa: E402
 
 
 def main() -> None:
@@ -30,8 +29,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     chosen = parser.parse_args()
     engines = [Engine(BUDGET, seed) for seed in range(chosen.seeds)]
-    tokenizer = ToyTokenizer()
-    found = {m.name: over_seeds(subject_of(m, tokenizer, broken=True), m.kills, engines) for m in MUTANTS}
+    found = {row.name: over_seeds(row.make(), row.kills, engines) for row in ROWS}
     table = Table("mutant", "examples to failure", box=None)
     for name, number in sorted(found.items(), key=lambda item: -item[1]):
         table.add_row(name, f"{number:g}")

@@ -229,7 +229,7 @@ class Engine:
         _count(diagnosed(case, verdict) if isinstance(verdict, Finding) else verdict, tally, case.conversation)
 
     def conversations(self, subject: Subject, position: str, family: Family) -> tuple[Conversation, ...]:
-        """The conversations of a pass: kept failures first, what a check wants to see, then the draws."""
+        """The conversations of a pass: kept failures first, what a check wants to see, the draws, and what is long."""
         if self.only is not None:
             return (self.only,)
         profile = profile_of(subject, family)
@@ -237,11 +237,13 @@ class Engine:
         fixed = [
             example
             for check in checks.checks().values()
-            if check.family == family.name and position == "start"
+            if check.family == family.name
             for example in check.examples
-            if profile.holds(example)
+            if position == ("start" if example.images else "none") and profile.holds(example)
         ]
-        return tuple(dict.fromkeys([*self._kept(subject, position, family.name), *fixed, *drawn]))
+        # A long one comes last: what else shows on it is then told on what was drawn.
+        short, long = ([one for one in fixed if (len(repr(one)) > _READABLE) == wanted] for wanted in (False, True))
+        return tuple(dict.fromkeys([*self._kept(subject, position, family.name), *short, *drawn, *long]))
 
     def _draw(self, profile: strategies.Profile, position: str, family: Family) -> tuple[Conversation, ...]:
         """Draws depend on the profile alone, so subjects with equal profiles share them."""
@@ -379,6 +381,8 @@ def _count(verdict: checks.Verdict, tally: Tally, conversation: Conversation) ->
         tally.blocked_on.setdefault(verdict.because_of, {})[verdict.on or conversation] = None
 
 
+_READABLE = 600
+"""Characters of a conversation that one reads through."""
 _ANY = (float("inf"), float("inf"))
 _SMALL = ((2, 1), (2, 2), _ANY)
 """Messages and images at most, in the order in which a small conversation is looked for."""

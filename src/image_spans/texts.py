@@ -66,19 +66,37 @@ class Texts:
         """Whether a stretch of ids is the pieces and nothing else; special tokens only where we wrote them."""
         if not ids and not any(piece.text for piece in pieces):
             return True
-        specials = self.specials
-        found: list[list[int]] = [[]]
-        found_specials: list[int] = []
-        for token_id in ids:
-            if token_id in specials:
-                found_specials.append(token_id)
-                found.append([])
-            else:
-                found[-1].append(token_id)
+        stretches = self.stretches(ids, pieces)
+        return stretches is not None and all(self._stretch(found, wanted) for found, wanted in stretches)
+
+    def stretches(
+        self, ids: tuple[int, ...], pieces: Sequence[Piece]
+    ) -> list[tuple[tuple[int, ...], list[str]]] | None:
+        """The ids between special tokens, each with the texts that belong there; None where other specials stand."""
+        found, found_specials = self._divided(ids)
         wanted, wanted_specials = self._split(pieces)
-        if found_specials != wanted_specials:
-            return False
-        return all(self._stretch(tuple(a), b) for a, b in zip(found, wanted, strict=True))
+        return list(zip(found, wanted, strict=True)) if found_specials == wanted_specials else None
+
+    def surplus_special(self, ids: tuple[int, ...], pieces: Sequence[Piece]) -> int | None:
+        """The first special token among ids that no fixed text has there."""
+        wanted = self._split(pieces)[1]
+        for token_id in self._divided(ids)[1]:
+            if token_id not in wanted:
+                return token_id
+            wanted.remove(token_id)
+        return None
+
+    def _divided(self, ids: tuple[int, ...]) -> tuple[list[tuple[int, ...]], list[int]]:
+        """Ids cut at special tokens, and those."""
+        stretches: list[list[int]] = [[]]
+        specials: list[int] = []
+        for token_id in ids:
+            if token_id in self.specials:
+                specials.append(token_id)
+                stretches.append([])
+            else:
+                stretches[-1].append(token_id)
+        return [tuple(stretch) for stretch in stretches], specials
 
     def specials_of(self, pieces: Sequence[Piece]) -> list[int]:
         """The special tokens, BOS aside, that must stand among the ids of these pieces."""

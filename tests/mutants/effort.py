@@ -16,7 +16,12 @@ BUDGET = 100
 
 
 def examples_to_failure(subject: Subject, kills: frozenset[str], engine: Engine) -> int | None:
-    """The number of the first conversation on which a named check fails, position by position; None: never."""
+    """The number of the first conversation on which a named check fails, position by position; None: never.
+
+    A precheck takes none.
+    """
+    if any(checks.checks()[name].family == "once" and engine.precheck(subject, name) for name in kills):
+        return 0
     profile = strategies.Profile.of(subject.contract)
     families = {checks.checks()[name].family for name in kills}
     seen = 0
@@ -35,6 +40,19 @@ def examples_to_failure(subject: Subject, kills: frozenset[str], engine: Engine)
                 case = engine.bench(subject).case(conversation)
                 if any(isinstance(checks.judge(case, name), Finding) for name in names):
                     return seen
+    return _in_hazards(subject, kills, engine)
+
+
+def _in_hazards(subject: Subject, kills: frozenset[str], engine: Engine) -> int | None:
+    """The same where a check fails only on text that spells markers, and so blocks the one that draws it."""
+    profile = strategies.Profile.of(subject.contract)
+    seen = 0
+    for position in (position for position in strategies.POSITIONS if strategies.applies(position, profile)):
+        for conversation in engine.conversations(subject, position, FAMILIES["hazard"]):
+            seen += 1
+            case = engine.bench(subject).case(conversation)
+            if any(isinstance(checks.judge(case, name), Finding) for name in kills):
+                return seen
     return None
 
 

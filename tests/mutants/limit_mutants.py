@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from declared_mutants import features_of
 
-from mutants import CHAT, CLOSE, OPEN, PAD, ROWS, SLICE, SLICE_CLOSE, mutant
+from mutants import CHAT, CLOSE, OPEN, PAD, ROWS, SLICE, SLICE_CLOSE, TEXT_ONLY, mutant
 
 BOTH = ("image_bounds", "labels")
 LIMIT = {"entry": "limit", "returns": BOTH, "template": CHAT}
 BATCH = {"entry": "batch", "returns": BOTH, "template": CHAT, "pad": "</s>"}
-NOT_TEXT = (0, OPEN, CLOSE, SLICE, SLICE_CLOSE, PAD)
 TURNS = {"entry": "continue", "returns": BOTH, "template": CHAT}
 
 
@@ -22,7 +21,7 @@ def _prefix(made, length):
 # ---------------------------------------------------------------- F11: truncation
 
 
-@mutant("truncation.policy", cause="cut-inside-span", truncation="never_split", **LIMIT)
+@mutant("truncation.policy", cause="cut-inside-span", truncation="never_split", harmless=TEXT_ONLY, **LIMIT)
 def ids_cut_without_a_look(tokenizer, conversation, right, max_length):
     """F11, MiniCPM-V#483: ids are cut before starts and ends are paired; the last start survives, its end does not."""
     return _prefix(right(conversation), max_length)
@@ -35,6 +34,7 @@ def ids_cut_without_a_look(tokenizer, conversation, right, max_length):
     pipeline="rows",
     slices=None,
     images=ROWS,
+    harmless=TEXT_ONLY,
     **LIMIT,
 )
 def row_cut_from_its_break(tokenizer, conversation, right, max_length):
@@ -46,7 +46,7 @@ def row_cut_from_its_break(tokenizer, conversation, right, max_length):
     return _prefix(made, max_length)
 
 
-@mutant("truncation.policy", cause="bounds-not-cut", truncation="never_split", **LIMIT)
+@mutant("truncation.policy", cause="bounds-not-cut", truncation="never_split", harmless=TEXT_ONLY, **LIMIT)
 def bounds_taken_before_the_cut(tokenizer, conversation, right, max_length):
     """F11, MiniCPM-V finetune (C6): the collator trims ids and labels, not the bounds that were computed earlier."""
     return {**right(conversation, max_length=max_length), "image_bounds": right(conversation)["image_bounds"]}
@@ -57,6 +57,7 @@ def bounds_taken_before_the_cut(tokenizer, conversation, right, max_length):
     cause="features-kept",
     truncation={"policy": "never_split", "side": "left"},
     accepts=("images",),
+    harmless=TEXT_ONLY,
     **{**LIMIT, "returns": ("image_bounds", "features")},
 )
 def pictures_of_cut_images_are_still_passed(tokenizer, conversation, right, max_length):
@@ -64,7 +65,7 @@ def pictures_of_cut_images_are_still_passed(tokenizer, conversation, right, max_
     return {**right(conversation, max_length=max_length), "features": features_of(conversation)}
 
 
-@mutant("truncation.policy", cause="limit-exceeded", truncation="never_split", **LIMIT)
+@mutant("truncation.policy", cause="limit-exceeded", truncation="never_split", harmless=TEXT_ONLY, **LIMIT)
 def limit_of_the_length_before_expansion(tokenizer, conversation, right, max_length):
     """F11, ms-swift#3112: the limit is applied where each placeholder still counts as one."""
     made = right(conversation)
@@ -72,7 +73,13 @@ def limit_of_the_length_before_expansion(tokenizer, conversation, right, max_len
     return right(conversation, max_length=max_length + more)
 
 
-@mutant("truncation.policy", cause="labels-not-cut", truncation={"policy": "never_split", "side": "left"}, **LIMIT)
+@mutant(
+    "truncation.policy",
+    cause="labels-not-cut",
+    truncation={"policy": "never_split", "side": "left"},
+    harmless={"truncation": "never_split"},
+    **LIMIT,
+)
 def labels_cut_on_the_other_side(tokenizer, conversation, right, max_length):
     """F11, MiniCPM-V#631: ids and labels are cut by different code, and nothing is left to learn from."""
     made = right(conversation, max_length=max_length)
@@ -111,7 +118,7 @@ def cut_although_it_should_be_refused(tokenizer, conversation, right, max_length
     return _prefix(right(conversation), max_length)
 
 
-@mutant("truncation.policy", cause="cut-inside-span", truncation="drop_images", **LIMIT)
+@mutant("truncation.policy", cause="cut-inside-span", truncation="drop_images", harmless=TEXT_ONLY, **LIMIT)
 def overview_dropped_without_its_slices(tokenizer, conversation, right, max_length):
     """F11, MiniCPM-V#483: an image is taken for one span, so only its overview goes."""
     made = right(conversation)
@@ -135,14 +142,14 @@ def only_the_first_row_comes_out(tokenizer, conversations, right, padding_side):
 
 @mutant("batch.agrees", cause="rows-reordered", **BATCH)
 def rows_sorted_by_length(tokenizer, conversations, right, padding_side):
-    """F12: rows are sorted to save padding, and not put back into their order."""
+    """F12, LlamaFactory PR#6801 alike: rows are sorted to save padding, and not put back into their order."""
     lengths = {c: len(right([c], padding_side="left")["input_ids"][0]) for c in conversations}
     return right(sorted(conversations, key=lengths.get), padding_side=padding_side)
 
 
 @mutant("batch.agrees", cause="bounds-not-moved", **BATCH)
 def bounds_stay_where_they_were(tokenizer, conversations, right, padding_side):
-    """F12, MiniCPM-V: the left padding moves the ids, and the bounds were taken before it."""
+    """F12, nanoVLM#29 alike: the left padding moves the ids, and the bounds were taken before it."""
     return {
         **right(conversations, padding_side=padding_side),
         "image_bounds": [right([one], padding_side="left")["image_bounds"][0] for one in conversations],
@@ -155,16 +162,16 @@ def padding_side_not_heeded(tokenizer, conversations, right, padding_side):
     return right(conversations, padding_side="right")
 
 
-@mutant("batch.agrees", cause="pad-id-wrong", **BATCH)
+@mutant("batch.agrees", cause="pad-id-wrong", harmless={"pad": "<pad>"}, **BATCH)
 def padded_with_the_image_token(tokenizer, conversations, right, padding_side):
-    """F12 and F2: the padding id is read from another attribute, which is that of the image."""
+    """F12 and F2, lmdeploy#3285: the padding id is read from another attribute, which is that of the image."""
     made = right(conversations, padding_side=padding_side)
     rows = zip(made["input_ids"], made["attention_mask"], strict=True)
     padded = [[i if seen else PAD for i, seen in zip(row, mask, strict=True)] for row, mask in rows]
     return {**made, "input_ids": padded}
 
 
-@mutant("batch.agrees", cause="labels-on-padding", **BATCH)
+@mutant("batch.agrees", cause="labels-on-padding", harmless={"batch_fill": {"labels": PAD}}, **BATCH)
 def padding_is_learned(tokenizer, conversations, right, padding_side):
     """F13, smol-vision#11: the padding in labels is replaced by another id instead of the ignored value."""
     made = right(conversations, padding_side=padding_side)
@@ -173,9 +180,9 @@ def padding_is_learned(tokenizer, conversations, right, padding_side):
     return {**made, "labels": labels}
 
 
-@mutant("batch.agrees", cause="mask-wrong", **BATCH)
+@mutant("batch.agrees", cause="mask-wrong", harmless={"template": {}}, **BATCH)
 def mask_hides_what_looks_like_padding(tokenizer, conversations, right, padding_side):
-    """F12, TRL collators: the mask is computed as ids != pad, where padding is also the token that ends an answer."""
+    """F12, sentence-transformers PR#3869 alike: the mask is ids != pad, where padding is also what ends an answer."""
     made = right(conversations, padding_side=padding_side)
     return {**made, "attention_mask": [[int(token_id != 900) for token_id in row] for row in made["input_ids"]]}
 
@@ -183,45 +190,47 @@ def mask_hides_what_looks_like_padding(tokenizer, conversations, right, padding_
 # ---------------------------------------------------------------- F8: expanded twice
 
 
-@mutant("expansion.once", cause="expanded-again", **TURNS)
+@mutant("expansion.once", cause="expanded-again", harmless=TEXT_ONLY, **TURNS)
 def history_is_expanded_again(tokenizer, encoding, message, right):
     """F8, LlamaFactory#5344: what is expanded already goes through the code that expands once more."""
-    ids = [t for token_id in encoding["input_ids"] for t in ([PAD] * 4 if token_id == PAD else [token_id])]
-    return _joined(ids, encoding, message, right)
+    return _rewritten(lambda token_id: 4 if token_id == PAD else 1, encoding, message, right)
 
 
-@mutant("expansion.once", cause="old-block-changed", **TURNS)
+@mutant("expansion.once", cause="old-block-changed", harmless=TEXT_ONLY, **TURNS)
 def wrappers_are_doubled(tokenizer, encoding, message, right):
     """F8, vllm PR#49691: the run alone is replaced by open, slots and close, which stand round it already."""
-    ids = []
-    for token_id in encoding["input_ids"]:
-        ids += [token_id] * (2 if token_id in (OPEN, CLOSE, SLICE, SLICE_CLOSE) else 1)
-    return _joined(ids, encoding, message, right)
+    wrappers = (OPEN, CLOSE, SLICE, SLICE_CLOSE)
+    return _rewritten(lambda token_id: 2 if token_id in wrappers else 1, encoding, message, right)
 
 
 @mutant("expansion.once", cause="bos-per-turn", bos=True, **TURNS)
 def every_turn_brings_its_bos(tokenizer, encoding, message, right):
     """F1, llama.cpp PR#3645: each chunk that is added is encoded with a BOS of its own."""
-    return _joined([*encoding["input_ids"], 0], encoding, message, right)
+    return _joined([*encoding["input_ids"], 0], [*encoding["labels"], -100], encoding, message, right)
 
 
 @mutant("expansion.once", cause="labels-not-continued", **TURNS)
 def only_the_last_answer_is_learned(tokenizer, encoding, message, right):
-    """F13: labels of earlier turns are forgotten when a turn is added, so only the last answer is learned."""
+    """F13, MGM#126 alike: labels of earlier turns are forgotten when a turn is added; only the last is learned."""
     longer = right(encoding, message)
     old = len(encoding["input_ids"])
     return {**longer, "labels": [-100] * old + longer["labels"][old:]}
 
 
-def _joined(ids, encoding, message, right):
-    """Other earlier ids, and the message behind them; bounds and labels fit the ids."""
+def _rewritten(times, encoding, message, right):
+    """Each earlier id so many times, and the message behind them."""
+    ids, labels = (
+        [value for token_id, value in zip(encoding["input_ids"], values, strict=True) for _ in range(times(token_id))]
+        for values in (encoding["input_ids"], encoding["labels"])
+    )
+    return _joined(ids, labels, encoding, message, right)
+
+
+def _joined(ids, labels, encoding, message, right):
+    """Other earlier ids, and the message behind them; bounds fit the ids."""
     longer = right(encoding, message)
-    new = longer["input_ids"][len(encoding["input_ids"]) :]
-    whole = [*ids, *new]
+    old = len(encoding["input_ids"])
+    whole = [*ids, *longer["input_ids"][old:]]
     edges = [at for at in range(len(whole) + 1) if (whole[at - 1 : at] == [PAD]) != (whole[at : at + 1] == [PAD])]
-    pairs = zip(encoding["input_ids"], encoding["labels"], strict=True)
-    of_text = iter([label for token_id, label in pairs if token_id not in NOT_TEXT])
-    labels = [-100 if token_id in NOT_TEXT else next(of_text) for token_id in ids]
-    labels += longer["labels"][len(encoding["input_ids"]) :]
     bounds = list(zip(edges[::2], edges[1::2], strict=True))
-    return {"input_ids": whole, "labels": labels, "image_bounds": bounds}
+    return {"input_ids": whole, "labels": [*labels, *longer["labels"][old:]], "image_bounds": bounds}

@@ -1,24 +1,28 @@
 """Pipelines that are right but for one thing, each after a real report.
 
 A mutant takes ``(tokenizer, conversation, right)``; ``right(conversation)`` is what the reference pipeline gives. The
-table says which checks must fail on it; all others must not.
+table says which checks must fail on it; all others must not. Each also has a near-miss, on which all checks must be
+silent: the reference pipeline under the same contract, and where there is one, the same code where it does no harm.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from image_spans.contract import Contract
 from image_spans.conversation import Conversation, Image, Message, Text, resized
 from image_spans.pipelines import reference
 from image_spans.slicing import Block, Layout, internvl, llama4, pixtral
+from image_spans.strategies import POSITIONS
 from support import ToyTokenizer, contract
 
 Right = Callable[[Conversation], "dict[str, Any]"]
 CHAT = {"user": ["U:", "\n"], "assistant": ["A:", "</s>\n"], "system": ["S:", "\n"]}
 NESTED = {"grammar": "nested", "open": "<slice>", "close": "</slice>", "rule": "minicpm"}
+SPAN = {"open": "<image>", "close": "</image>", "placeholder": "<pad>", "slots": 4}
 NUMBERED = {
     "open": "<image>",
     "close": "</image>",
@@ -49,30 +53,51 @@ INTERNVL = {"grammar": "same_span", "overview": "last", "rule": "internvl", "opt
 
 
 @dataclass(frozen=True)
+class Harmless:
+    """Where the code of a mutant is right: under another promise, on another tokenizer, or repaired."""
+
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """What the contract says instead."""
+    tokenizer: Callable[[], ToyTokenizer] | None = None
+    """Another tokenizer than the mutant's."""
+    repaired: Callable[..., Any] | None = None
+    """Other code: for what no reference pipeline can do."""
+    positions: tuple[str, ...] = POSITIONS
+    """Where the images stand; ``none``: on text alone."""
+
+
+@dataclass(frozen=True)
 class Mutant:
     """A broken pipeline, the subject that it runs on, and what must notice it."""
 
     function: Callable[..., Any]
     """Of the entry ``encode`` (tokenizer, conversation, right); ``limit``: also max_length; ``batch``: (tokenizer,
-    conversations, right, padding_side); ``continue``: (tokenizer, encoding, message, right)."""
+    conversations, right, padding_side); ``continue``: (tokenizer, encoding, message, right); ``path``: as encode."""
     kills: frozenset[str]
     cause: str
     contract: Contract
     pipeline: str
-    bos: bool
     returns: tuple[str, ...]
     abilities: frozenset[str]
     predict: Callable[[int, int], int] | None
     entry: str = "encode"
     """Which entry is broken."""
+    tokenizer: Callable[[], ToyTokenizer] = ToyTokenizer
+    harmless: Harmless | None = None
 
     @property
     def name(self) -> str:
         return self.function.__name__
 
+    @property
+    def families(self) -> frozenset[str]:
+        """The families of the reports, as its docstring names them."""
+        return frozenset(re.findall(r"\bF\d+\b", self.function.__doc__ or ""))
 
+
+TEXT_ONLY = Harmless(positions=("none",))
 MUTANTS: list[Mutant] = []
-ENTRIES = {"encode": (), "limit": ("max_length",), "batch": ("batch",), "continue": ("continue",)}
+ENTRIES = {"encode": (), "limit": ("max_length",), "batch": ("batch",), "continue": ("continue",), "path": ()}
 """The entry that is broken to what a subject declares to have it."""
 
 
@@ -85,13 +110,31 @@ def mutant(
     accepts: tuple[str, ...] = (),
     predict: Callable[[int, int], int] | None = None,
     entry: str = "encode",
+    tokenizer: Callable[[], ToyTokenizer] = ToyTokenizer,
+    harmless: Harmless | Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> Callable[[Any], Any]:
+    """Add a mutant. ``harmless``: what its contract says where the same code is right, or a :class:`Harmless`."""
+
     def register(function: Any) -> Any:
-        promise = contract(**{"bos": "exactly_once" if bos else "none", **changes})
+        promised = {"bos": "exactly_once" if bos else "none", **changes}
         abilities = frozenset((*accepts, *(["predict"] if predict else ()), *ENTRIES[entry]))
-        kill = frozenset(kills)
-        MUTANTS.append(Mutant(function, kill, cause, promise, pipeline, bos, returns, abilities, predict, entry))
+        near = Harmless(harmless) if isinstance(harmless, Mapping) else harmless
+        MUTANTS.append(
+            Mutant(
+                function,
+                frozenset(kills),
+                cause,
+                contract(**promised),
+                pipeline,
+                returns,
+                abilities,
+                predict,
+                entry,
+                tokenizer,
+                near and replace(near, changes={**promised, **near.changes}),
+            )
+        )
         return function
 
     return register
@@ -125,7 +168,7 @@ def template_and_tokenizer_each_add_bos(tokenizer, conversation, right):
     return _ids_only([0, *right(conversation)["input_ids"]])
 
 
-@mutant("bos.placement", cause="bos-per-segment", bos=True)
+@mutant("bos.placement", cause="bos-per-segment", bos=True, harmless={"bos": "none"})
 def every_message_keeps_its_bos(tokenizer, conversation, right):
     """F1, llama.cpp PR#3645: each chunk is encoded with its own BOS."""
     ids = []
@@ -134,14 +177,14 @@ def every_message_keeps_its_bos(tokenizer, conversation, right):
     return _ids_only(ids)
 
 
-@mutant("bos.placement", cause="bos-missing", bos=True)
+@mutant("bos.placement", cause="bos-missing", bos=True, harmless=TEXT_ONLY)
 def bos_only_without_images(tokenizer, conversation, right):
     """F1, unsloth#10312: after a repair of the doubled BOS the image path adds none at all."""
     ids = right(conversation)["input_ids"]
     return _ids_only(ids[1:] if conversation.images else ids)
 
 
-@mutant("bos.placement", cause="bos-misplaced", bos=True, template=None)
+@mutant("bos.placement", cause="bos-misplaced", bos=True, template=None, harmless=TEXT_ONLY)
 def image_in_front_of_bos(tokenizer, conversation, right):
     """F1, transformers PR#35081: the image block is concatenated in front of BOS instead of behind it."""
     ids = right(conversation)["input_ids"]
@@ -162,7 +205,7 @@ def first_id_of_every_message_removed(tokenizer, conversation, right):
 # ---------------------------------------------------------------- F2, F10: markers
 
 
-@mutant("spans.expected", cause="images-dropped")
+@mutant("spans.expected", cause="images-dropped", harmless=TEXT_ONLY)
 def images_ignored(tokenizer, conversation, right):
     """F7, mlx-vlm#833: no marker in the prompt, although images are collected from all turns."""
     messages = [Message(m.role, [p for p in m.parts if isinstance(p, Text)]) for m in conversation.messages]
@@ -177,12 +220,12 @@ def close_never_written(tokenizer, conversation, right):
 
 @mutant("spans.matched", cause="markers-swapped")
 def open_and_close_swapped(tokenizer, conversation, right):
-    """F2: the ids of start and end are read from the wrong attributes; the counts are equal."""
+    """F2, lmdeploy#3285 alike: the ids of start and end are read from the wrong attributes; the counts are equal."""
     swap = {OPEN: CLOSE, CLOSE: OPEN, SLICE: SLICE_CLOSE, SLICE_CLOSE: SLICE}
     return _ids_only([swap.get(token_id, token_id) for token_id in right(conversation)["input_ids"]])
 
 
-@mutant("spans.expected", cause="marker-as-text")
+@mutant("spans.expected", cause="marker-as-text", harmless=TEXT_ONLY)
 def markers_go_through_text(tokenizer, conversation, right):
     """F2, transformers PR#43222: the backend never encodes control tokens that are spelled in text."""
     ids = []
@@ -191,7 +234,7 @@ def markers_go_through_text(tokenizer, conversation, right):
     return _ids_only(ids)
 
 
-@mutant("spans.expected", cause="slices-missing")
+@mutant("spans.expected", cause="slices-missing", harmless={"slices": None})
 def slices_left_out(tokenizer, conversation, right):
     """F9, ms-swift#3972: a fixed sequence for each marker, although large images have crops."""
     small = resized(conversation, [Image(1, 1)] * len(conversation.images))
@@ -212,7 +255,7 @@ def overview_left_out(tokenizer, conversation, right):
 
 
 # One image at most: of two, turned ones may look like swapped ones.
-@mutant("spans.expected", cause="width-height-swapped", input={"images": "0..1"})
+@mutant("spans.expected", cause="width-height-swapped", input={"images": "0..1"}, harmless={"slices": None})
 def width_and_height_swapped(tokenizer, conversation, right):
     """F9, transformers#33261: width and height are swapped; square images hide it."""
     return right(resized(conversation, [Image(i.height, i.width) for i in conversation.images]))
@@ -237,7 +280,7 @@ def _in_slice(ids: list[int], at: int) -> bool:
     return ids[:at].count(SLICE) > ids[:at].count(SLICE_CLOSE)
 
 
-@mutant("spans.expected", cause="number-differs", images=NUMBERED)
+@mutant("spans.expected", cause="number-differs", images=NUMBERED, harmless={"input": {"images": "0..1"}})
 def every_image_has_number_zero(tokenizer, conversation, right):
     """F10, MiniCPM-V finetune (C4): the id counter does not advance for every picture."""
     ids = right(conversation)["input_ids"]
@@ -252,7 +295,7 @@ def every_image_has_number_zero(tokenizer, conversation, right):
 
 @mutant("spans.expected", cause="marker-lost", images=ROWS, slices=None, pipeline="rows")
 def row_breaks_never_written(tokenizer, conversation, right):
-    """F10: the rows are one run, as for models without rows; the counts of placeholders and of images are right."""
+    """F10, onnxruntime-genai PR#2077: the rows are one run, as for models without rows; all counts are right."""
     return _ids_only([t for t in right(conversation)["input_ids"] if t != SLICE])
 
 
@@ -264,7 +307,7 @@ def last_row_has_no_end(tokenizer, conversation, right):
 
 @mutant("spans.expected", cause="marker-mistaken", images=ROWS, slices=None, pipeline="rows")
 def last_row_ends_like_the_others(tokenizer, conversation, right):
-    """F10: every row is built alike, and the break of the last one is not replaced by the end of the image."""
+    """F10, onnxruntime-genai PR#2077: every row is built alike; the break of the last one stays instead of the end."""
     return _ids_only([SLICE if t == CLOSE else t for t in right(conversation)["input_ids"]])
 
 
@@ -355,12 +398,12 @@ def overview_with_twice_its_slots(tokenizer, conversation, right):
 
 @mutant("spans.matched", cause="markers-swapped", slices=LLAMA4, pipeline="same_span")
 def open_and_close_of_one_span_swapped(tokenizer, conversation, right):
-    """F2: the ids of start and end are read from the wrong attributes; the counts are equal."""
+    """F2, lmdeploy#3285 alike: the ids of start and end are read from the wrong attributes; the counts are equal."""
     swap = {OPEN: CLOSE, CLOSE: OPEN}
     return _ids_only([swap.get(token_id, token_id) for token_id in right(conversation)["input_ids"]])
 
 
-@mutant("spans.expected", cause="slices-missing", slices=LLAMA4, pipeline="same_span")
+@mutant("spans.expected", cause="slices-missing", slices=LLAMA4, pipeline="same_span", harmless=TEXT_ONLY)
 def one_tile_for_every_image(tokenizer, conversation, right):
     """F9, mlx-vlm#1919: the prompt is written as if every image were one tile."""
     return right(resized(conversation, [Image(1, 1)] * len(conversation.images)))
@@ -382,7 +425,7 @@ def always_an_overview(width: int, height: int, number_of_images: int, *, slots:
     return Layout(layout.overview, layout.grid or ((Block(1, slots),),))
 
 
-@mutant("spans.slots", cause="overview-surplus", slices=INTERNVL, pipeline="same_span")
+@mutant("spans.slots", cause="overview-surplus", slices=INTERNVL, pipeline="same_span", harmless=TEXT_ONLY)
 def overview_of_a_single_tile(tokenizer, conversation, right):
     """F9, vllm#7160: the thumbnail is counted also where the image is one tile and has none."""
     return _under({"slices": {**INTERNVL, "rule": "mutants:always_an_overview"}}, "same_span", conversation)
@@ -422,7 +465,7 @@ def expanded_twice(tokenizer, conversation, right):
     return _ids_only(ids)
 
 
-@mutant("spans.slots", cause="stray-placeholder")
+@mutant("spans.slots", cause="stray-placeholder", harmless=TEXT_ONLY)
 def stray_placeholder_behind_images(tokenizer, conversation, right):
     """F6, EasyR1#110: a placeholder outside any span, as when the model generated one."""
     ids = right(conversation)["input_ids"]
@@ -432,29 +475,29 @@ def stray_placeholder_behind_images(tokenizer, conversation, right):
 # ---------------------------------------------------------------- order and bounds
 
 
-@mutant("spans.order", cause="images-reordered")
+@mutant("spans.order", cause="images-reordered", harmless={"input": {"images": "0..1"}})
 def images_in_reverse(tokenizer, conversation, right):
     """F12, MiniCPM-V finetune (C1): pictures follow the order of a dictionary, not of the text."""
     return right(resized(conversation, reversed(conversation.images)))
 
 
-@mutant("spans.order", cause="image-moved")
+@mutant("spans.order", cause="image-moved", harmless={"images": {**SPAN, "order": "first_in_message"}})
 def trailing_image_moved_to_front(tokenizer, conversation, right):
-    """mistral-common moves a trailing image to the front of its message; here nobody declared it."""
+    """F7, lmdeploy PR#2428 alike: as mistral-common moves a trailing image to the front; here nobody declared it."""
     messages = [Message(m.role, sorted(m.parts, key=lambda p: isinstance(p, Text))) for m in conversation.messages]
     return right(Conversation(messages))
 
 
 @mutant("spans.bounds", cause="bounds-shifted")
 def bounds_not_shifted(tokenizer, conversation, right):
-    """F12: something is put in front after the bounds were taken."""
+    """F12, nanoVLM#29 alike: something is put in front after the bounds were taken."""
     result = right(conversation)
     return {**result, "image_bounds": [(start + 1, end + 1) for start, end in result["image_bounds"]]}
 
 
 @mutant("spans.bounds", cause="bounds-inclusive")
 def bounds_end_on_last_placeholder(tokenizer, conversation, right):
-    """F9: the end of a bound is taken as its last slot."""
+    """F9, transformers PR#35052 alike: the end of a bound is taken as its last slot."""
     result = right(conversation)
     return {**result, "image_bounds": [(start, end - 1) for start, end in result["image_bounds"]]}
 
@@ -462,7 +505,7 @@ def bounds_end_on_last_placeholder(tokenizer, conversation, right):
 # ---------------------------------------------------------------- F3: text beside markers
 
 
-@mutant("text.survives", cause="text-lost")
+@mutant("text.survives", cause="text-lost", harmless={"input": {"images": "0..1"}})
 def text_after_second_image_lost(tokenizer, conversation, right):
     """F7, mlx-vlm PR#1466: ids are built as chunk 0, marker, chunk 1; all later chunks are dropped."""
     messages, seen = [], 0
@@ -498,7 +541,7 @@ def blank_added_after_image(tokenizer, conversation, right):
 # ---------------------------------------------------------------- F5: literals
 
 
-@mutant("literals.policy", cause="literal-became-structure")
+@mutant("literals.policy", cause="literal-became-structure", harmless={"literals": "interpret"})
 def typed_markers_become_tokens(tokenizer, conversation, right):
     """F5, transformers#47217: after rendering, a typed marker cannot be told from a real one."""
     ids = []
@@ -511,7 +554,7 @@ def typed_markers_become_tokens(tokenizer, conversation, right):
     return _ids_only(ids)
 
 
-@mutant("literals.policy", cause="literal-accepted", literals="reject")
+@mutant("literals.policy", cause="literal-accepted", literals="reject", harmless={"literals": "plain"})
 def typed_markers_are_not_refused(tokenizer, conversation, right):
     """F5, vllm PR#13911: the check for typed markers was lost in a refactoring."""
     return right(conversation)
@@ -531,7 +574,7 @@ def forget() -> None:
 
 @mutant("paths.agree", cause="keeps-state")
 def cached_answer_is_cut(tokenizer, conversation, right):
-    """F14: the same prompt again comes from a cache that forgot the last id."""
+    """F14, MiniCPM-V#652 alike: the same prompt again comes from a cache that forgot the last id."""
     ids = right(conversation)["input_ids"]
     again, _Cache.last = conversation == _Cache.last, conversation
     return _ids_only(ids[:-1] if again else ids)
@@ -544,28 +587,38 @@ def cached_answer_is_cut(tokenizer, conversation, right):
     pipeline="placeholder_run",
     slices=None,
     images={"placeholder": "<pad>", "grammar": "run", "slots": "from_features"},
+    harmless={"input": {"images": "0..1"}},
 )
 def sizes_taken_from_the_first_image(tokenizer, conversation, right):
     """F9, MGM#126: one size for all images of a sample; prompt and features agree and are both wrong."""
-    ids, features, number = [], [], 0
     first = next((image for message in conversation.messages for image in message.images), None)
+    return delivered(tokenizer, conversation, lambda number, image: 1 + first.width % 7)
+
+
+@mutant("relations.prefix", cause="prefix-depends-on-images", template=None, harmless=TEXT_ONLY)
+def system_prompt_chosen_by_image_size(tokenizer, conversation, right):
+    """F4, vllm PR#10485 alike: another text stands in front when an image is large."""
+    large = any(image.width * image.height > 448 * 448 for image in conversation.images)
+    return _ids_only(tokenizer.encode_text("large picture: " if large else "") + right(conversation)["input_ids"])
+
+
+def nine_slots_each(tokenizer, conversation, right):
+    """The repair: an image's slots depend on nothing but the image."""
+    return delivered(tokenizer, conversation, lambda number, image: 9)
+
+
+def delivered(tokenizer, conversation, slots):
+    """A run of ``slots(number, image)`` per image, and features that agree."""
+    ids, features, number = [], [], 0
     for message in conversation.messages:
         for part in message.parts:
             if isinstance(part, Text):
                 ids += tokenizer.encode_text(part.text)
             else:
-                slots = 1 + first.width % 7
-                ids += [PAD] * slots
-                features.append((number, slots))
+                ids += [PAD] * slots(number, part)
+                features.append((number, slots(number, part)))
                 number += 1
     return {"input_ids": ids, "features": features}
-
-
-@mutant("relations.prefix", cause="prefix-depends-on-images", template=None)
-def system_prompt_chosen_by_image_size(tokenizer, conversation, right):
-    """F4: another text stands in front when an image is large."""
-    large = any(image.width * image.height > 448 * 448 for image in conversation.images)
-    return _ids_only(tokenizer.encode_text("large picture: " if large else "") + right(conversation)["input_ids"])
 
 
 @mutant(
@@ -575,20 +628,11 @@ def system_prompt_chosen_by_image_size(tokenizer, conversation, right):
     pipeline="placeholder_run",
     slices=None,
     images={"placeholder": "<pad>", "grammar": "run", "slots": "from_features"},
+    harmless=Harmless(repaired=nine_slots_each),
 )
 def old_images_shrink_when_a_turn_is_added(tokenizer, conversation, right):
-    """F8: an image of an earlier turn is expanded anew, with a smaller budget."""
-    ids, features, number = [], [], 0
-    slots = max(1, 9 - len(conversation.messages))
-    for message in conversation.messages:
-        for part in message.parts:
-            if isinstance(part, Text):
-                ids += tokenizer.encode_text(part.text)
-            else:
-                ids += [PAD] * slots
-                features.append((number, slots))
-                number += 1
-    return {"input_ids": ids, "features": features}
+    """F8, MiniCPM-V#587: an image of an earlier turn is expanded anew, with a smaller budget."""
+    return delivered(tokenizer, conversation, lambda number, image: max(1, 9 - len(conversation.messages)))
 
 
 # ---------------------------------------------------------------- F14: failures

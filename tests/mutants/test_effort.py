@@ -6,6 +6,7 @@ from statistics import median
 
 import pytest
 from effort import BUDGET, over_seeds, recorded
+from table import ROWS
 from test_mutants import subject_of
 
 from image_spans import strategies
@@ -17,8 +18,19 @@ SEEDS = 3
 NEEDS_MORE_MESSAGES = {
     "loss_on_nothing_when_the_last_turn_is_a_question": 3,  # a question, an answer, and another question
     "only_the_last_answer_is_learned": 4,  # an answer, and another turn behind it
+    "all_images_go_to_the_last_question": 3,  # two questions with images, and an answer between them
+    "numbers_begin_anew_in_every_message": 3,
+    "no_crops_for_more_than_two_images": 5,
+    "fourth_image_is_dropped": 7,
 }
 """Mutants that take more than two messages to show as what they are."""
+ONLY_IN_HAZARDS = {
+    "text_of_special_tokens_is_disallowed",
+    "marker_without_data_ends_an_iterator",
+    "one_stored_image_is_popped_per_marker",
+}
+"""Mutants that raise on typed markers: the check that draws those is blocked, so no pass holds a finding to shrink."""
+SHRINKING = [mutant for mutant in MUTANTS if mutant.name not in ONLY_IN_HAZARDS]
 
 
 @pytest.fixture(scope="module")
@@ -31,18 +43,18 @@ def tokenizer():
     return ToyTokenizer()
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_mutant_is_found_about_as_soon_as_recorded(mutant, engines, tokenizer):
-    number = over_seeds(subject_of(mutant, tokenizer, broken=True), mutant.kills, engines)
-    assert number <= max(20, 2 * recorded()[mutant.name])
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_mutant_is_found_about_as_soon_as_recorded(row, engines):
+    number = over_seeds(row.make(), row.kills, engines)
+    assert number <= max(20, 2 * recorded()[row.name])
 
 
 def test_most_mutants_are_found_at_once():
-    assert recorded().keys() == {mutant.name for mutant in MUTANTS}, "python benchmarks/mutants.py --write"
+    assert recorded().keys() == {row.name for row in ROWS}, "python benchmarks/mutants.py --write"
     assert median(recorded().values()) <= 10
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", SHRINKING, ids=lambda mutant: mutant.name)
 def test_what_is_found_shrinks(mutant, engines, tokenizer):
     subject = subject_of(mutant, tokenizer, broken=True)
     engine = engines[0]

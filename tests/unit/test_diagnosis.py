@@ -139,7 +139,13 @@ def test_a_surplus_marker(promised: Contract, text: str, images: list[Image], sa
             "markers-swapped",
             "</slice> (4) and <slice> (3) are swapped",
         ),
-        (LLAMA4, "[....}....({....]a", [TILES], "unknown", "cause unknown: no known fault explains these ids"),
+        (
+            LLAMA4,
+            "[....}....({....]a",
+            [TILES],
+            "marker-misplaced",
+            "all tokens are there, but </slice> (4) stands too early at image 0",
+        ),
     ],
 )
 def test_other_markers(promised: Contract, text: str, images: list[Image], name: str, said: str) -> None:

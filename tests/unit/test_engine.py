@@ -62,7 +62,7 @@ def test_each_conversation_is_drawn_and_encoded_once():
     assert engine.survey(one, "start", "single") is done
     assert pipeline.calls == list(done.conversations)
     assert len(set(done.conversations)) == len(done.conversations)
-    assert 5 <= len(done.conversations) <= BUDGET
+    assert 5 <= len(done.conversations) <= BUDGET + 1  # and the long one
     applying = {
         check.name
         for check in checks.checks().values()

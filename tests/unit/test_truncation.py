@@ -357,9 +357,11 @@ def test_only_where_it_is_declared():
     assert "max_length" in check.inapplicable(contract(truncation="reject"), frozenset())
 
 
-def test_examples_are_judged_once_at_the_start_where_they_are_in_the_contract():
+def test_examples_are_judged_once_where_their_images_stand_if_they_are_in_the_contract():
     engine, one = Engine(10, 0), able()
-    assert engine.survey(one, "start", "limits").conversations[: len(EXAMPLES)] == EXAMPLES
+    *with_images, text_alone = EXAMPLES
+    assert list(engine.survey(one, "start", "limits").conversations[: len(with_images)]) == with_images
+    assert engine.survey(one, "none", "limits").conversations[0] == text_alone
     assert not set(engine.survey(one, "end", "limits").conversations) & set(EXAMPLES[1:3])
     narrow = able(input={"roles": ["user"], "images": "0..1"})
     assert [c for c in Engine(10, 0).survey(narrow, "start", "limits").conversations if c in EXAMPLES] == [EXAMPLES[1]]

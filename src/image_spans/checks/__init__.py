@@ -58,7 +58,8 @@ class Check:
     positions: tuple[str, ...] | None
     """The positions of images at which it is judged; None: all."""
     examples: tuple[Conversation, ...] = ()
-    """Conversations that it judges besides those drawn, at the position ``start``, where they are in the contract."""
+    """Conversations that it judges besides those drawn, where they are in the contract: at the position ``start``, and
+    those without images at ``none``."""
 
     @property
     def summary(self) -> str:

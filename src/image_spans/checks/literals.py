@@ -35,6 +35,10 @@ def policy(case: Case) -> Verdict:
     if not _bos_holds(case):
         at = case.found.bos[-1] if case.found.bos else 0
         return case.finding("literals.policy", "BOS text that was typed became BOS", at=at, expected="text", typed=True)
+    # Text alone is damaged: where it still is with the other characters kept, these are to blame and not the markers.
+    other = case.again(without_hazards(case.conversation, _of_markers(case)))
+    if blocked := blocking(other, OTHERS):
+        return blocked
     return damage(case, "literals.policy", case.damaged_gaps[0])
 
 
@@ -85,14 +89,25 @@ def _structure(case: Case) -> Verdict:
 _MARKER_LIKE = re.compile(r"[^\w\s]|_")
 
 
-def without_hazards(conversation: Conversation) -> Conversation:
+def _of_markers(case: Case) -> re.Pattern[str]:
+    """The characters other than letters, digits and blanks of what may be read as a token.
+
+    Not under an accent: with it such a character is another one, which a normal form may change.
+    """
+    tag = case.subject.contract.literals.tag
+    spelled = (*case.subject.contract.markers.values(), *case.subject.tokenizer.special_tokens(), tag or "")
+    marks = sorted({character for token in spelled for character in token if _MARKER_LIKE.match(character)})
+    return re.compile(f"(?:{'|'.join(map(re.escape, marks))})(?![\u0300-\u036f])" if marks else r"(?!)")
+
+
+def without_hazards(conversation: Conversation, marks: re.Pattern[str] = _MARKER_LIKE) -> Conversation:
     """The same conversation with ``a`` for every character that a marker could be made of.
 
     Letters, digits and blanks stay, so that damage to ordinary text shows there too and is not blamed on markers.
     """
     return Conversation(
         [
-            Message(m.role, [Text(_MARKER_LIKE.sub("a", p.text)) if isinstance(p, Text) else p for p in m.parts])
+            Message(m.role, [Text(marks.sub("a", p.text)) if isinstance(p, Text) else p for p in m.parts])
             for m in conversation.messages
         ]
     )

@@ -97,6 +97,7 @@ def slots(case: Case) -> Verdict:
         at=at,
         expected=f"{there[1]} slots",
         image=image,
+        empty=True,
     )
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from image_spans.case import Case
 from image_spans.checks import Verdict, check
+from image_spans.conversation import Conversation, Message, Text
 from image_spans.findings import Finding, first_difference
 
+LONG = Conversation([Message("user", [Text("a1 b2 c3 d4 e5 " * 140 + "z")])])
+"""More ids than the limits that are left in by default, 512 or 1024: what is drawn is shorter than any.
+
+Without an image, so that a pass which drew none is still seen to have tested nothing."""
 NEEDS = ["pipeline.encodes", "bos.placement", "spans.matched", "spans.expected", "spans.slots", "spans.order"]
 
 
-@check("text.survives", needs=NEEDS)
+@check("text.survives", needs=NEEDS, examples=[LONG])
 def survives(case: Case) -> Verdict:
     """With spans collapsed, every message's text decodes to what was given (I5, I7)."""
     for gap in case.damaged_gaps:
