@@ -58,7 +58,7 @@ def look_alike(
     def register(function: Any) -> Any:
         promise = contract(**{"bos": "exactly_once" if bos else "none", **changes})
         abilities = frozenset(ENTRIES[entry])
-        broken = Mutant(function, frozenset(), cause, promise, pipeline, bos, returns, abilities, None, entry)
+        broken = Mutant(function, frozenset(), cause, promise, pipeline, returns, abilities, None, entry, tokenizer)
         LOOK_ALIKES.append(LookAlike(broken, never, cause, causes or {}, tokenizer))
         return function
 
@@ -316,7 +316,7 @@ def every_text_stripped(tokenizer, conversation, right):
     return right(_texts(conversation, str.strip))
 
 
-@look_alike("text-lost", "blanks-changed", "blanks-eaten", "text-became-unk", cause="unknown")
+@look_alike("text-lost", "blanks-changed", "blanks-eaten", "text-became-unk", cause="text-normalised")
 def every_text_in_lower_case(tokenizer, conversation, right):
     """Text is another one, and no blank of it: it was normalised, and not by the tokenizer."""
     return right(_texts(conversation, lambda text: text.replace("a", "A").replace("ё", "е")))

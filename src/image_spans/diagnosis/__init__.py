@@ -19,7 +19,7 @@ from image_spans.diagnosis.errors import judging_raised, raised
 from image_spans.diagnosis.first_id import first_id
 from image_spans.diagnosis.layouts import inside_block, layouts, order, sizes
 from image_spans.diagnosis.learned import arrays, labels
-from image_spans.diagnosis.markers import as_text, markers, refusal, typed, unk
+from image_spans.diagnosis.markers import as_text, deleted, markers, refusal, typed, unk
 from image_spans.diagnosis.rivals import among, other_sizes, structures
 from image_spans.diagnosis.slots import bounds, cut_at_limit, moved, slot_count
 from image_spans.diagnosis.text import special, text
@@ -32,12 +32,12 @@ def diagnose(case: Case, finding: Finding) -> Cause:
     """The cause of a finding on a case."""
     if "raised" in finding.facts:
         return judging_raised(finding.facts["raised"])
-    for group, explanations in EXPLANATIONS.items():
-        if finding.check.startswith(group):
-            for explain in explanations:
-                cause = explain(case, finding)
-                if cause is not None:
-                    return cause
+    # The first group alone: what explains missing spans must not be asked about bounds of spans that are right.
+    group = next((group for group in EXPLANATIONS if finding.check.startswith(group)), None)
+    for explain in EXPLANATIONS[group] if group is not None else ():
+        cause = explain(case, finding)
+        if cause is not None:
+            return cause
     return UNKNOWN
 
 
@@ -54,7 +54,7 @@ EXPLANATIONS: dict[str, tuple[Explanation, ...]] = {
         among([inside_block, first_id, layouts, markers], structures),
         slot_count,
     ),
-    "literals.": (refusal, typed, text),
+    "literals.": (refusal, typed, deleted, text),
     "text.": (cut_at_limit, text),
     "paths.": (path,),
     "relations.": (relation,),

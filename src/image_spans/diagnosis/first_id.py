@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from image_spans.case import Case
 from image_spans.conversation import Image, Text
@@ -15,7 +15,7 @@ from image_spans.oracles import PLACEHOLDER, Piece, Token
 def first_id(case: Case, finding: Finding) -> Iterator[Fit]:
     """The first id of a message, or of each of them, is gone: a marker, a slot, or the beginning of its text."""
     gap = finding.facts.get("gap")
-    cause = _first_text_id_removed(case, gap) if gap is not None else _first_token_removed(case)
+    cause = _first_of_text(case, gap) if gap is not None else _first_token_removed(case)
     if cause is not None:
         yield Fit(cause, _explains)
 
@@ -24,7 +24,11 @@ def _explains(case: Case) -> bool:
     if not case.structure_holds:
         return _first_token_removed(case) is not None
     outer = [gap for gap in case.damaged_gaps if not case.expected.inside_block(gap)]
-    return any(_first_text_id_removed(case, gap) for gap in outer)
+    return any(_first_of_text(case, gap) for gap in outer)
+
+
+def _first_of_text(case: Case, gap: int) -> Cause | None:
+    return _first_text_id_removed(case, gap) or _first_id_of_each_text_removed(case, gap)
 
 
 def _first_token_removed(case: Case) -> Cause | None:
@@ -71,7 +75,6 @@ def _begins_message(case: Case, number: int) -> bool:
 def _first_text_id_removed(case: Case, gap: int) -> Cause | None:
     """The gap is right but for the first id of the text that begins a message."""
     pieces = case.expected.gaps[gap]
-    ids = case.found.gap(gap)
     cuts = {
         index: cut
         for index, piece in enumerate(pieces)
@@ -79,8 +82,7 @@ def _first_text_id_removed(case: Case, gap: int) -> Cause | None:
     }
     # One message of the gap, or every one of them.
     for chosen in (*({index} for index in cuts), set(cuts)):
-        shortened = [Piece(cuts[i][0], p.message) if i in chosen else p for i, p in enumerate(pieces)]
-        if chosen and case.bench.texts.survives(ids, shortened):
+        if _survives_cut(case, gap, {index: cuts[index][0] for index in chosen}):
             first = min(chosen)
             return _removed(case, pieces[first].message, cuts[first][1])
     return None
@@ -94,13 +96,61 @@ def _without_first_id(case: Case, piece: Piece, before: list[Piece]) -> tuple[st
     first = next((part for part in parts if not (isinstance(part, Text) and not part.text)), None)
     if not isinstance(first, Text) or first.text != piece.text:
         return None
+    return _cut(case, piece) if case.bench.texts.alone(piece.text)[0] else None
+
+
+def _cut(case: Case, piece: Piece) -> tuple[str, str]:
+    """A piece without its first id, and that id."""
     ids = case.bench.texts.alone(piece.text)[0]
-    if not ids:
-        return None
     return case.bench.texts.decode(ids[1:]) if len(ids) > 1 else "", f"{case.id_name(ids[0])} ({ids[0]})"
 
 
-def _removed(case: Case, message: int | None, token: str) -> Cause:
+def _survives_cut(case: Case, gap: int, cuts: Mapping[int, str]) -> bool:
+    """Whether a gap holds its pieces, these of them without their first id."""
+    pieces = [Piece(cuts.get(i, p.text), p.message) for i, p in enumerate(case.expected.gaps[gap])]
+    return bool(cuts) and case.bench.texts.survives(case.found.gap(gap), pieces)
+
+
+def _first_id_of_each_text_removed(case: Case, gap: int) -> Cause | None:
+    """The gap is right but for the first id of every piece of text that somebody typed."""
+    removed = _first_id_of_a_stretch(case, gap)
+    if removed is not None:
+        return removed
+    texts, pieces = case.bench.texts, case.expected.gaps[gap]
+    cuts = {
+        index: _cut(case, piece)
+        for index, piece in enumerate(pieces)
+        if piece.message is not None and texts.alone(piece.text)[0]
+    }
+    if not _survives_cut(case, gap, {index: text for index, (text, _) in cuts.items()}):
+        return None
+    first = min(cuts)
+    return _removed(case, pieces[first].message, cuts[first][1], each=True)
+
+
+def _first_id_of_a_stretch(case: Case, gap: int) -> Cause | None:
+    """What stands between two special tokens lost its first id, encoded in one; or each of its texts did."""
+    texts, pieces = case.bench.texts, case.expected.gaps[gap]
+    lost: list[tuple[str, int]] = []
+    for ids, wanted in texts.stretches(case.found.gap(gap), pieces) or ():
+        whole = texts.alone("".join(wanted))[0]
+        if ids == whole:
+            continue
+        alone = [found for text in wanted if (found := texts.alone(text)[0])]
+        if ids == whole[1:]:
+            lost.append((wanted[0], whole[0]))
+        elif ids == tuple(token_id for found in alone for token_id in found[1:]):
+            lost += [(text, texts.alone(text)[0][0]) for text in wanted if texts.alone(text)[0]]
+        else:
+            return None
+    if not lost:
+        return None
+    told = next(((text, token_id) for text, token_id in lost if texts.decode((token_id,)).strip()), lost[0])
+    owners = [p.message if p.message is not None else p.ends for p in pieces if told[0] in p.text]
+    return _removed(case, owners[0] if owners else None, f"{case.id_name(told[1])} ({told[1]})", each=True)
+
+
+def _removed(case: Case, message: int | None, token: str, *, each: bool = False) -> Cause:
     facts = case.subject.facts
     if case.subject.facts.bos is None or facts.bos not in facts.prefix:
         why = "but this tokenizer adds none"
@@ -110,5 +160,6 @@ def _removed(case: Case, message: int | None, token: str) -> Cause:
         why += " (its first token is an extra one, made of the blank that it puts in front)"
     return Cause(
         "first-id-removed",
-        f"the first id of message {message} was removed as if it were BOS, {why}; it was {plain(token)}",
+        f"the first id of {'each text of ' if each else ''}message {message} was removed as if it were BOS, {why}; "
+        f"it was {plain(token)}",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from image_spans.case import Case
 from image_spans.checks.spans import permuted
@@ -224,6 +224,11 @@ def _in_slices(tokens: list[Token]) -> list[bool]:
 def _other_contracts(contract: Contract) -> Iterator[tuple[str, Prediction, str]]:
     """Contracts of which a pipeline may have kept one key instead, with the cause that they show."""
     images, slices = contract.images, contract.slices
+    if slices is not None and slices.grammar != "same_span":
+        schema: Literal["flat", "nested"] = "nested" if slices.grammar == "flat" else "flat"
+        sentence = f"slices are written {schema}, as other versions of the model want them; declared: {slices.grammar}"
+        other = slices.model_copy(update={"grammar": schema})
+        yield "slice-schema-differs", partial(_under, contract.model_copy(update={"slices": other})), sentence
     if slices is not None and slices.grammar == "same_span":
         other = slices.model_copy(update={"overview": "first" if slices.overview == "last" else "last"})
         place = "in front of" if other.overview == "first" else "behind"

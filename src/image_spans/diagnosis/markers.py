@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import combinations
 
 from image_spans.case import Case
 from image_spans.conversation import Text
@@ -48,6 +49,21 @@ def typist(case: Case, token: str) -> str | None:
 def became_structure(token: str, who: str) -> Cause:
     """The cause of typed text that was read as a token."""
     return Cause("literal-became-structure", f"{plain(token)}, typed by the {who}, was read as the token itself")
+
+
+def deleted(case: Case, finding: Finding) -> Cause | None:
+    """The text is all there but for what looks like a marker."""
+    gap = finding.facts.get("gap")
+    if gap is None:
+        return None
+    ids, contract = case.found.gap(gap), case.subject.contract
+    wanted = rest = "".join(piece.text for piece in case.expected.gaps[gap])
+    for token in (*contract.markers.values(), *filter(None, [contract.literals.tag])):
+        rest = rest.replace(token, "")
+    got = case.bench.texts.decode(ids) if ids else ""
+    if rest == wanted or "".join(got.split()) != "".join(rest.split()):
+        return None
+    return Cause("literal-deleted", "what looks like a marker was taken out of the text instead of staying text")
 
 
 def refusal(case: Case, finding: Finding) -> Cause | None:
@@ -138,10 +154,10 @@ def _missing(case: Case) -> list[str]:
 def markers(case: Case, finding: Finding) -> Iterator[Fit]:
     """Tokens that are there or not there with all others right."""
     fits = [*_one_role(case)]
-    for explain in (_other_role, _whole_images):
+    for explain, rank in ((_other_role, 0), (_whole_images, 0), (_runs, 1), (_misplaced, 1)):
         cause = explain(case)
         if cause is not None:
-            fits.insert(0, Fit(cause, partial(_says, explain, cause.name)))
+            fits.insert(0, Fit(cause, partial(_says, explain, cause.name), rank))
     yield from fits
     if fits and not _text_is_there(case):  # then there is more to it than tokens
         yield Fit(UNKNOWN, lambda _: True, rank=2)
@@ -172,7 +188,66 @@ def _whole_images(case: Case) -> Cause | None:
         again = tokens[: block[-1] + 1] + tokens[block[0] : block[-1] + 1] + tokens[block[-1] + 1 :]
         if case.found.tokens == again:
             return Cause("image-doubled", f"image {image} stands twice, as when two places insert it")
+    if tokens and Counter(case.found.tokens) == Counter({token: 2 * n for token, n in Counter(tokens).items()}):
+        return Cause("image-doubled", "every image stands twice, as when two places insert it")
+    dropped = _dropped(case)
+    if dropped:
+        names = ", ".join(map(str, dropped))
+        return Cause("image-dropped", f"images {names} are not in the ids at all, as if they had not been given")
     return None
+
+
+def _dropped(case: Case) -> tuple[int, ...] | None:
+    """Some images, but not all, without whose blocks the tokens are those found."""
+    tokens, owners = case.expected.tokens, case.expected.owners
+    images = sorted({owner for owner in owners if owner is not None})
+    if len(images) > _MOST_IMAGES:
+        return None
+    for count in range(2, len(images)):
+        for gone in combinations(images, count):
+            if case.found.tokens == [token for token, owner in zip(tokens, owners, strict=True) if owner not in gone]:
+                return gone
+    return None
+
+
+_MOST_IMAGES = 6
+"""Of more, which are gone is not looked for: there are too many ways."""
+
+
+def _runs(case: Case) -> Cause | None:
+    """Whole runs of placeholders are missing; all markers are right."""
+    found, tokens = case.found.tokens, case.expected.tokens
+    if found and _left_out(tokens, found, (PLACEHOLDER,)):
+        return SPAN_EMPTY
+    if len(found) < len(tokens) and _run_together(found) == _run_together(tokens):
+        return Cause("text-lost", "the text between two images is missing, so their placeholders are one run")
+    return None
+
+
+SPAN_EMPTY = Cause("span-empty", "the markers of an image stand there, its placeholders do not")
+
+
+def _run_together(tokens: Sequence[Token]) -> list[Token]:
+    """The tokens as if nothing stood between runs of placeholders."""
+    together: list[Token] = []
+    for role, count in tokens:
+        if role == PLACEHOLDER and together and together[-1][0] == role:
+            count += together.pop()[1]
+        together.append((role, count))
+    return together
+
+
+def _misplaced(case: Case) -> Cause | None:
+    """All tokens are there, each as often as it should be, but one stands elsewhere."""
+    found, tokens = case.found.tokens, case.expected.tokens
+    if found == tokens or Counter(found) != Counter(tokens):
+        return None
+    at = next(index for index, token in enumerate(tokens) if found[index] != token)
+    owner = case.expected.owners[at]
+    where = "" if owner is None else f" at image {owner}"
+    return Cause(
+        "marker-misplaced", f"all tokens are there, but {plain(case.token_name(found[at][0]))} stands too early{where}"
+    )
 
 
 def _one_role(case: Case) -> Iterator[Fit]:

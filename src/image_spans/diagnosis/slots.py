@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from image_spans.case import Case
+from image_spans.diagnosis.markers import SPAN_EMPTY
 from image_spans.diagnosis.rivals import encoded, text_behind, text_in_front
 from image_spans.findings import Cause, Finding
 from image_spans.oracles import PLACEHOLDER, Token
@@ -21,6 +24,8 @@ def slot_count(case: Case, finding: Finding) -> Cause | None:
     counts = finding.facts.get("slots")
     if finding.facts.get("stray"):
         return Cause("stray-placeholder", "a placeholder stands where no image is, as when a model generated it")
+    if finding.facts.get("empty"):
+        return SPAN_EMPTY
     if not counts:
         return None
     found, wanted = counts
@@ -122,22 +127,34 @@ def bounds(case: Case, finding: Finding) -> Cause | None:
     given, runs = finding.facts["bounds"]
     if not given:
         return Cause("bounds-empty", "the pipeline returns no bounds although there are placeholders")
+    shift = given[0][0] - runs[0][0] if runs else 0
+    moved = [(start - shift, end - shift) for start, end in given]
+    if shift and (moved == runs or _joined(moved) == runs):
+        return Cause(
+            "bounds-shifted",
+            f"all bounds are {abs(shift)} ids too {'high' if shift > 0 else 'low'}, "
+            "as when ids are put in or taken out after the bounds were taken",
+        )
     if len(given) == len(runs):
         shifts = {(a - c, b - d) for (a, b), (c, d) in zip(given, runs, strict=True)}
         if len(shifts) == 1:
             start, end = shifts.pop()
-            if start == end:
-                return Cause(
-                    "bounds-shifted",
-                    f"all bounds are {abs(start)} ids too {'high' if start > 0 else 'low'}, "
-                    "as when ids are put in or taken out after the bounds were taken",
-                )
             if (start, end) == (0, -1):
                 return Cause(
                     "bounds-inclusive", "the end of each bound is its last placeholder; it should be one behind"
                 )
             if (start, end) in ((-1, 1), (-1, 0), (0, 1)):
                 return Cause("bounds-with-markers", "the bounds take in the open or close markers")
+    if set(given) < set(runs):
+        return Cause("bounds-missing", f"{len(runs) - len(given)} of {len(runs)} runs of placeholders have no bound")
     if sorted(given) == sorted(runs):
         return Cause("bounds-unordered", "the bounds are right but not in the order of the ids")
     return None
+
+
+def _joined(bounds: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Bounds that touch as one: images that touch are one run."""
+    joined: list[tuple[int, int]] = []
+    for start, end in bounds:
+        joined[-1:] = [(joined[-1][0], end)] if joined and joined[-1][1] == start else [*joined[-1:], (start, end)]
+    return joined

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -67,12 +68,19 @@ def _fitting(case: Case, gap: int) -> Iterator[tuple[Cause, int]]:
         yield _at_the_edge(case, got, wanted, where), 0
     elif got != wanted and "".join(got.split()) == "".join(wanted.split()):
         yield Cause("blanks-changed", f"blanks or newlines inside the text {where} were changed"), 0
+    elif got != wanted and _folded(got) == _folded(wanted):
+        yield Cause("text-normalised", f"the text {where} is in another normal form or case than was given"), 0
     if wanted != got and wanted.startswith(got):
         yield Cause("text-end-lost", f"the text {where} breaks off before its end"), 1
     if wanted != got and wanted.endswith(got):
         yield Cause("text-begin-lost", f"the beginning of the text {where} is missing"), 1
     if wanted and wanted in got and got.strip() != wanted.strip():
         yield Cause("text-added", f"something was added to the text {where}"), 1
+
+
+def _folded(text: str) -> str:
+    """A text without what normal forms and the case of letters tell."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 def _at_the_edge(case: Case, got: str, wanted: str, where: str) -> Cause:
