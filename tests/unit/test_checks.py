@@ -29,6 +29,7 @@ def failing(ids, conversation=ONE, **promised):
         if check.family == "single" and check.inapplicable(one.contract, one.returns) is None:
             verdict = checks.judge(case, name)
             if isinstance(verdict, Finding):
+                assert verdict.check == name
                 found[name] = diagnosed(case, verdict)
     return {name: finding.message for name, finding in found.items()}
 
@@ -181,7 +182,7 @@ def verdict_of(check, pipeline, conversation=ONE, *, returns=(), paths=None, tok
     one = subject(lambda _, given: pipeline(given), returns=returns, paths=paths or {}, tokenizer=tokenizer, **promised)
     case = Bench(one).case(conversation)
     verdict = checks.judge(case, check)
-    assert verdict is None or isinstance(verdict, (Finding, checks.NotJudged))
+    assert verdict is None or isinstance(verdict, checks.NotJudged) or verdict.check == check
     return diagnosed(case, verdict) if isinstance(verdict, Finding) else verdict
 
 
@@ -867,6 +868,43 @@ def test_own_checks(monkeypatch):
     for name in ("nogroup", "my.ru-le", ""):
         with pytest.raises(ConfigError, match=r"a check's name has the form group\.rule, without dashes"):
             checks.check(name)(lambda case: None)
+
+
+ENCODES = ("pipeline.encodes",)
+SPANS = (*ENCODES, "spans.matched", "spans.expected", "spans.slots")
+ORDERED = ("pipeline.encodes", "bos.placement", "spans.matched", "spans.expected", "spans.slots", "spans.order")
+IMAGES = ("start", "middle", "end", "alone", "adjacent", "every_message")
+DESIGN = {
+    "contract.tokens": ("once", (), None),
+    "contract.bos": ("once", (), None),
+    "pipeline.encodes": ("single", (), None),
+    "bos.placement": ("single", ENCODES, None),
+    "spans.matched": ("single", ENCODES, None),
+    "spans.expected": ("single", SPANS[:2], None),
+    "spans.slots": ("single", SPANS[:3], None),
+    "spans.order": ("single", SPANS, None),
+    "spans.bounds": ("single", SPANS, None),
+    "text.survives": ("single", ORDERED, None),
+    "arrays.mark": ("single", SPANS, None),
+    "geometry.agrees": ("single", (*SPANS, "spans.order"), None),
+    "labels.cover_answers": ("single", (*ORDERED, "text.survives"), None),
+    "literals.policy": ("hazard", ENCODES, None),
+    "failures.loud": ("faults", ENCODES, ("start", "none")),
+    "paths.agree": ("variants", ENCODES, None),
+    "relations.prefix": ("variants", ORDERED, IMAGES),
+    "relations.append": ("variants", ORDERED, IMAGES),
+    "relations.swap": ("variants", ORDERED, ("start", "every_message")),
+    "expansion.once": ("variants", ORDERED, None),
+    "truncation.policy": ("limits", ORDERED, None),
+    "batch.agrees": ("batch", ORDERED, ("start", "middle", "end", "adjacent")),
+}
+
+
+def test_all_checks_are_there_as_designed():
+    """A check that is gone, is judged on other draws, or no longer waits for another, would not fail by itself."""
+    registered = checks.checks()
+    assert {name: (check.family, check.needs, check.positions) for name, check in registered.items()} == DESIGN
+    assert [name for name, check in registered.items() if check.examples] == ["truncation.policy"]
 
 
 def test_registry():

@@ -54,6 +54,7 @@ def verdict(check, result, conversation=ASKED, **promised):
     one = subject(lambda tokenizer, given: result, returns=tuple(set(result) - {"input_ids"}), **promised)
     case = Bench(one).case(conversation)
     found = checks.judge(case, check)
+    assert not isinstance(found, Finding) or found.check == check
     return diagnosed(case, found) if isinstance(found, Finding) else found
 
 
@@ -247,6 +248,7 @@ def test_a_predictor_that_agrees_and_one_that_does_not():
 def loud(pipeline, *abilities):
     case = Bench(replace(subject(pipeline), abilities=frozenset(abilities))).case(TWO)
     found = checks.judge(case, "failures.loud")
+    assert not isinstance(found, Finding) or found.check == "failures.loud"
     return diagnosed(case, found) if isinstance(found, Finding) else found
 
 

@@ -41,6 +41,7 @@ AGAIN = Conversation([*ASKED.messages, Message("user", [Text("and"), SMALL])])
 def verdict(one, check, conversation=ASKED):
     case = Bench(one).case(conversation)
     found = checks.judge(case, check)
+    assert not isinstance(found, Finding) or found.check == check
     return diagnosed(case, found) if isinstance(found, Finding) else found
 
 

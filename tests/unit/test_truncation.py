@@ -50,6 +50,7 @@ def able(pipeline="flat_slices", **promised):
 def verdict(one, conversation=ASKED):
     case = Bench(one).case(conversation)
     found = checks.judge(case, "truncation.policy")
+    assert not isinstance(found, Finding) or found.check == "truncation.policy"
     return diagnosed(case, found) if isinstance(found, Finding) else found
 
 
