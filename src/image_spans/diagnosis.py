@@ -716,6 +716,8 @@ def _fault(case: Case, finding: Finding) -> Cause | None:
             f"mismatch-crashes-{type(finding.facts['crashed']).__name__}",
             "a wrong number of images ends in an accident",
         )
+    if "bad" in finding.facts:
+        return _accident(case, finding, "mismatch")
     return Cause(
         "refusal-unclear", "a wrong number of images is refused, but the error names neither number nor marker"
     )
@@ -781,7 +783,7 @@ def _limit(case: Case, finding: Finding) -> Cause | None:
         ),
     }
     for fact, (name, sentence) in flags.items():
-        if fact in facts:
+        if facts.get(fact):
             return Cause(name, sentence)
     if "features" in facts:
         if facts["features"] > 0:
@@ -826,7 +828,7 @@ def _batch(case: Case, finding: Finding) -> Cause | None:
         ),
     }
     for fact, (name, sentence) in flags.items():
-        if fact in facts:
+        if facts.get(fact):
             return Cause(name, sentence)
     return _accident(case, finding, "batch")
 

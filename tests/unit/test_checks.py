@@ -20,8 +20,8 @@ SLICES = [*SPAN, S, P, P, P, P, SC, 1010, S, P, P, P, P, SC]
 RIGHT_TWO = [*SPAN, A, *SLICES, B]
 
 
-def failing(ids, conversation=ONE, **promised):
-    """Check to message, of the checks that fail on these ids."""
+def findings(ids, conversation=ONE, **promised):
+    """Check to finding, of the checks that fail on these ids."""
     one = subject(lambda tokenizer, given: ids, returns=("image_bounds",) if isinstance(ids, dict) else (), **promised)
     case = Bench(one).case(conversation)
     found = {}
@@ -31,7 +31,12 @@ def failing(ids, conversation=ONE, **promised):
             if isinstance(verdict, Finding):
                 assert verdict.check == name
                 found[name] = diagnosed(case, verdict)
-    return {name: finding.message for name, finding in found.items()}
+    return found
+
+
+def failing(ids, conversation=ONE, **promised):
+    """Check to message, of the checks that fail on these ids."""
+    return {name: finding.message for name, finding in findings(ids, conversation, **promised).items()}
 
 
 @pytest.mark.parametrize(
@@ -369,7 +374,8 @@ def test_where_text_differs_is_pointed_at():
     ],
 )
 def test_what_cannot_be_judged_says_because_of_what(check, ids, blocker):
-    assert verdict_of(check, lambda given: ids) == checks.NotJudged(blocker)
+    blocked = verdict_of(check, lambda given: ids)
+    assert (blocked, blocked.on) == (checks.NotJudged(blocker), ONE)
 
 
 def test_a_verdict_is_asked_once(monkeypatch):
@@ -395,6 +401,219 @@ def test_not_judged_blocks_nothing_unless_it_was_blocked_itself(monkeypatch):
     case = Bench(subject()).case(ONE)
     assert checks.blocking(case, ["my.quiet", "pipeline.encodes"]) is None
     assert checks.blocking(case, ["my.quiet", "my.blocked"]) == checks.NotJudged("my.other")
+
+
+# ---------------------------------------------------------------- where, and what belongs there
+
+NUMBER, OVER = TOY.token_to_id("<image_id>"), TOY.token_to_id("</image_id>")
+WIDE = Image(450, 447)  # two slices side by side: those of 449 x 449 stand one below the other
+WIDE_SLICES = [token_id for token_id in SLICES if token_id != 1010]
+BOTH = Conversation([Message("user", [Image(449, 449), Text("a"), WIDE, Text("b")])])
+GRID = {
+    "images": {
+        "grammar": "rows", "row_break": "<slice>", "close": "</image>", "placeholder": "<pad>",
+        "slots": "pixtral", "options": {"size": 64},
+    },
+    "slices": None,
+}  # fmt: skip
+SIX = Conversation([Message("user", [Image(48, 32), Text("a")])])
+LAST = Conversation([Message("user", [Text("a"), Image(1, 1)])])
+
+
+@pytest.mark.parametrize(
+    ("ids", "conversation", "promised", "check", "at", "expected", "cause"),
+    [
+        ([P, P, P, P, C, A], ONE, {}, "spans.matched", 0, "<image> (1)", "first-id-removed"),
+        ([O, P, P, P, P, A], ONE, {}, "spans.matched", 6, "</image> (2)", "marker-lost"),
+        ([*SPAN, C, O, A], ONE, {}, "spans.matched", 6, "", "marker-surplus"),
+        ([*SPAN, O, A], ONE, {}, "spans.matched", 8, "", "marker-surplus"),
+        ([A], ONE, {}, "spans.expected", 1, "<image> (1)", "image-dropped"),
+        ([*SPAN, *SPAN, A], ONE, {}, "spans.expected", 6, "no marker", "image-doubled"),
+        ([*SLICES, A], ONE, {}, "spans.expected", 6, "no marker", "unknown"),
+        ([*SPAN, A, *SLICES[:12], B], TWO, {}, "spans.expected", 20, "<slice> (3)", "row-missing"),
+        ([P, P, A, P, P], ONE, RUN, "spans.expected", 3, "no marker", "unknown"),
+        ([A], ONE, RUN, "spans.expected", 1, "<pad> (7)", "first-id-removed"),
+        ([NUMBER, 1049, OVER, *SPAN, A], ONE, NUMBERED, "spans.expected", 1, "'0'", "number-differs"),
+        ([*SPAN, A, *WIDE_SLICES, B], TWO, {}, "spans.expected", 19, r"'\n'", "row-break-differs"),
+        ([P, P, P, C, P, P, P, S, A], SIX, GRID, "spans.expected", 3, "<slice> (3)", "markers-swapped"),
+        ([O, P, P, P, C, A], ONE, {}, "spans.slots", 1, "4 slots", "slots-off-by-one"),
+        ([*SPAN, A, P], ONE, {}, "spans.slots", 7, "no placeholder", "stray-placeholder"),
+        ([P, P, P, P, O, C, A], ONE, {}, "spans.slots", 0, "no placeholder", "stray-placeholder"),
+        ([O, C, A], ONE, {}, "spans.slots", 1, "4 slots", "unknown"),
+        ([*SLICES, A, *SPAN, B], TWO, {}, "spans.order", 6, "image 1", "images-reordered"),
+        ([*WIDE_SLICES, A, *SLICES, B], BOTH, {}, "spans.order", 12, "image 0", "images-reordered"),
+        ([A, *SPAN], ONE, {}, "spans.order", 1, "", "image-moved"),
+        ([*SPAN, A], LAST, {}, "spans.order", 0, "", "image-moved"),
+        ([BOS, *SPAN, A], ONE, {}, "bos.placement", 0, "no BOS", "bos-undeclared"),
+        ([*SPAN, BOS, A], ONE, {}, "bos.placement", 6, "no BOS", "bos-undeclared"),
+        ([*SPAN, A], ONE, {"template": {"user": ["<s>", ""]}}, "bos.placement", 0, "no BOS", "bos-missing"),
+        ([*SPAN, A], ONE, {"bos": "exactly_once"}, "bos.placement", 0, "<s> (0)", "bos-missing"),
+        ([*SPAN, A], ONE, {"bos": "after_images"}, "bos.placement", 6, "<s> (0)", "bos-missing"),
+        ([*SPAN, BOS, A], ONE, {"bos": "exactly_once"}, "bos.placement", 6, "no BOS", "bos-misplaced"),
+        ([BOS, *SPAN, BOS, A], ONE, {"bos": "exactly_once"}, "bos.placement", 7, "no BOS", "bos-per-segment"),
+        ([BOS, *SPAN, BOS, A], ONE, {"bos": "after_images"}, "bos.placement", 0, "no BOS", "bos-per-segment"),
+        ([*SPAN, -5], ONE, {}, "pipeline.encodes", 6, "", "id-outside"),
+        (None, ONE, {}, "pipeline.encodes", None, "", "bad-return"),
+    ],
+)  # fmt: skip
+def test_where_and_what_belongs_there(ids, conversation, promised, check, at, expected, cause):
+    found = findings(ids, conversation, **promised)
+    assert list(found) == [check]
+    assert (found[check].at, found[check].expected, found[check].cause.name) == (at, expected, cause)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "at", "expected"),
+    [
+        ([[2, 5]], 1, "bounds (1, 5)"),
+        ([], 1, "bounds (1, 5)"),
+        ([[1, 5], [1, 5]], 1, "bounds None"),
+        ([[1, 5], [3, 5]], 3, "bounds None"),
+        ([[1, 5], [90, 95]], 7, "bounds None"),
+        ([[1, 5], [-2, 5]], 0, "bounds None"),
+        ([[1, 5], [0, 1]], 0, "bounds None"),
+    ],
+)
+def test_where_bounds_are_wrong(bounds, at, expected):
+    found = findings({"input_ids": [*SPAN, A], "image_bounds": bounds})["spans.bounds"]
+    assert (found.at, found.expected) == (at, expected)
+    assert found.facts == {"bounds": ([tuple(pair) for pair in bounds], [(1, 5)])}
+
+
+def test_bounds_that_are_not_there():
+    found = verdict_of("spans.bounds", lambda given: [*SPAN, A])
+    assert found.message == "bounds 0 are missing, the placeholders stand at (1, 5)"
+    inapplicable = checks.checks()["spans.bounds"].inapplicable
+    assert inapplicable(contract(), frozenset()) == "the pipeline does not return image_bounds"
+
+
+def test_what_is_said_of_images_in_another_sequence():
+    rows = [P, P, P, C, P, P, P, S, A]
+    assert failing(rows, SIX, **GRID) == {"spans.expected": "2 spans for 1 images, in another sequence than expected"}
+    three = failing([P, P, P, S, P, P, P, S, P, P, P, C, A], SIX, **GRID)
+    assert three == {"spans.expected": "3 placeholder runs, expected 2; 2 row breaks, expected 1"}
+    typed = Conversation([Message("user", [Text("<image>")])])
+    plain = failing([1000 + ord(character) for character in "<image>"], typed, literals="interpret")
+    assert plain == {"spans.expected": "0 image spans, expected 1"}
+
+
+def test_five_images_are_tried_in_every_order():
+    many = Conversation([Message("user", [Image(1, 1)] * 4 + [Image(449, 449)])])
+    assert failing([*SLICES, *SPAN * 4], many) == {
+        "spans.order": "the images stand in the order [4, 0, 1, 2, 3], expected [0, 1, 2, 3, 4]"
+    }
+
+
+def test_images_that_moved_beside_others_that_did_not():
+    """[....]a[....]b of a[....]b[....]: the first place where text differs, though blanks came on top."""
+    given = Conversation([Message("user", [Text("a"), Image(1, 1), Text("b"), Image(1, 1)])])
+    said = {"spans.order": "an image stands at another place in the text than declared"}
+    assert failing([*SPAN, A, *SPAN, B], given) == said
+    assert failing([*SPAN, A, 1032, *SPAN, 1032, B], given) == said
+    assert failing([A, B, *SPAN, *SPAN], given) == said
+    assert failing([A, *SPAN, 1032, B, *SPAN], given) == {
+        "text.survives": "the text of message 0 is ' b', expected 'b'"
+    }
+    blank = Conversation([Message("user", [Text("a "), Image(1, 1), Text("b")])])
+    assert failing([A, *SPAN, 1032, B], blank) == said
+
+
+def test_text_that_became_a_token_of_its_spelling_moved_no_image():
+    typed = Conversation([Message("user", [Image(1, 1), Text("</s>")])])
+    assert failing([*SPAN, 900], typed) == {"text.survives": "the text of message 0 is '</s>', expected '</s>'"}
+
+
+def test_text_of_the_template():
+    chat = {"template": {"user": ["U:", "\n"]}}
+    two = Conversation([Message("user", [Text("a")]), Message("user", [Text("")])])
+    u, colon, newline = 1000 + ord("U"), 1000 + ord(":"), 1010
+    assert failing([u, colon, A, newline, u, colon, newline], two, **chat) == {}
+    lost = findings([u, colon, newline, u, colon, newline], two, **chat)["text.survives"]
+    assert lost.message == r"the text of message 0 is 'U:\nU:\n', expected 'U:a\nU:\n'"
+    assert (lost.at, lost.expected) == (2, r"'a\nU:\n'")
+    bare = findings([u, *SPAN, newline], Conversation([Message("user", [Image(1, 1)])]), **chat)["text.survives"]
+    assert (bare.message, bare.at, bare.expected) == ("the text is 'U', expected 'U:'", 1, "':'")
+    long = Conversation([Message("user", [Text("a" + "b" * 20)])])
+    assert findings([A], long)["text.survives"].expected == f"'{'b' * 12}'"
+    first = findings([B, *SPAN], Conversation([Message("user", [Text("a"), Image(1, 1)])]))["text.survives"]
+    assert (first.at, first.expected, first.cause.name) == (0, "'a'", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("count", "message"),
+    [
+        (4, "4 BOS at 0, 1, 2, 3, declared none"),
+        (5, "5 BOS at 0, 1, 2, 3, ..., declared none"),
+        (6, "6 BOS at 0, 1, 2, 3, ..., declared none"),
+    ],
+)
+def test_many_bos(count, message):
+    assert failing([BOS] * count + [*SPAN, A]) == {"bos.placement": message}
+
+
+def test_bos_that_the_template_spells_elsewhere():
+    for template in ({"begin": ["<s>", ""]}, {"end": ["", "<s>"]}, {"begin": ["<s", ">"]}):
+        ids = [*SPAN, A, BOS] if "end" in template else [BOS, *SPAN, A]
+        assert failing(ids, template={"user": ["", ""], **template}) == {}
+
+
+def test_bos_behind_images_that_are_not_all_there():
+    declared = {"bos": "after_images"}
+    assert failing([A], **declared)["bos.placement"] == "no BOS, declared one at the start"
+    assert failing([O, C, A], **declared)["bos.placement"] == "no BOS, declared one at the start"
+    assert failing([BOS, O, C, A], **declared) == {"spans.slots": "a span of image 0 is empty, expected 4 slots"}
+    typed = Conversation([Message("user", [Image(1, 1), Text("a<pad>")])])
+    assert failing([*SPAN, BOS, A, P], typed, literals="interpret", **declared) == {}
+    wrong = failing([*SPAN, A, P, BOS], typed, literals="interpret", **declared)
+    assert wrong == {"bos.placement": "1 BOS at 8, declared one behind the last image"}
+
+
+def test_bos_that_there_is_none_of():
+    from dataclasses import replace
+
+    def of(**promised):
+        one = subject(lambda tokenizer, given: [*SPAN, A], **promised)
+        return checks.judge(Bench(replace(one, facts=replace(one.facts, bos=None))).case(ONE), "bos.placement")
+
+    assert of(template={"user": ["", ""], "begin": ["", ""]}) is None
+    found = of(bos="exactly_once")
+    assert (found.message, found.expected) == ("no BOS, declared one at the start", "BOS")
+
+
+def test_what_judges_may_fail(monkeypatch):
+    def fails(case):
+        raise KeyError("x")
+
+    monkeypatch.setitem(checks._REGISTRY, "my.rule", checks.Check("my.rule", "single", fails, (), checks._always, None))
+    found = verdict_of("my.rule", lambda given: [*SPAN, A])
+    assert (found.message, found.cause.name) == ("judging raised KeyError: 'x'", "judging-raised-KeyError")
+
+
+def test_a_pipeline_that_does_not_end():
+    """Also where it was found out on another conversation, which is then the one to show."""
+    from image_spans.foreign import TookTooLong
+
+    one = subject(lambda tokenizer, given: [*SPAN, A])
+    bench = Bench(one)
+    bench.stuck = TookTooLong("did not end within 1 s"), TWO
+    found = checks.judge(bench.case(ONE), "pipeline.encodes")
+    assert (found.check, found.message, found.conversation) == ("pipeline.encodes", "did not end within 1 s", TWO)
+    assert diagnosed(bench.case(ONE), found).cause.name == "does-not-end"
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "cause"),
+    [
+        (KeyError("x"), "raised KeyError: 'x'", "raised-KeyError"),
+        (ValueError("x"), "raised ValueError: x", "refused"),
+    ],
+)
+def test_what_a_pipeline_raises(error, message, cause):
+    def pipeline(given):
+        raise error
+
+    found = verdict_of("pipeline.encodes", pipeline)
+    assert (found.message, found.cause.name) == (message, cause)
 
 
 # ---------------------------------------------------------------- typed markers
@@ -742,6 +961,10 @@ def test_append_adds_a_turn_of_plain_text(roles, last, added):
 
 def test_paths():
     assert verdict_of("paths.agree", assembled, paths={"cached": assembled}) is None
+    calls = iter([[*SPAN, A], None])
+    found = verdict_of("paths.agree", lambda given: next(calls))
+    assert found.message == "a second call raised BadEncoding: the result is a NoneType, not a list of ids"
+    assert found.cause.name == "keeps-state"
     calls = iter([[*SPAN, A], [*SPAN, B]])
     found = verdict_of("paths.agree", lambda given: next(calls))
     assert found.message == "a second call gives 7 ids instead of 7, other from position 6"

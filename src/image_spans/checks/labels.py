@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import groupby, product
+from typing import TypeAlias
 
 from image_spans.case import Case
 from image_spans.checks import Verdict, check
@@ -16,7 +17,7 @@ from image_spans.oracles import Piece
 IGNORED = -100
 """The label that PyTorch's cross entropy leaves out."""
 
-Run = tuple[int, int]
+Run: TypeAlias = tuple[int, int]
 """``[start, end)`` in the ids."""
 
 
@@ -144,7 +145,7 @@ def _runs(places: Sequence[int], labels: Sequence[int]) -> Iterator[list[int]]:
             yield list(group)
 
 
-Answer = list[Piece]
+Answer: TypeAlias = list[Piece]
 
 
 def _answers(case: Case, pieces: Sequence[Piece]) -> Iterator[Answer]:

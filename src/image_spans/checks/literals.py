@@ -69,7 +69,7 @@ def _structure(case: Case) -> Verdict:
     at = case.found.starts[index] if index < len(found) else len(case.ids)
     extra = len(found) - len(wanted)
     what = (
-        f"{abs(extra)} structural token{'s' * (abs(extra) != 1)} {'too many' if extra > 0 else 'too few'}"
+        f"{abs(extra)} structural token{'s' * (abs(extra) > 1)} {'too many' if extra > 0 else 'too few'}"
         if extra
         else "shifted spans"
     )

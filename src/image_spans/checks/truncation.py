@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 from image_spans.case import Case
 from image_spans.checks import NOT_JUDGED, Verdict, blocking, check
@@ -31,7 +31,7 @@ SHORT = 24
 SHORT_EXAMPLE = 320
 """The same on the examples: on most models, one image and a few words."""
 
-Range = tuple[int, int]
+Range: TypeAlias = tuple[int, int]
 """``[start, end)`` in the ids of the whole conversation."""
 
 EXAMPLES = (
