@@ -201,7 +201,9 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
 
 def strict(node: cst.CSTNode) -> bool:
     """Whether it asks zip to compare lengths: an assertion, which the linter wants wherever zip is called."""
-    return m.matches(node, m.Call(args=[m.ZeroOrMore(), m.Arg(keyword=m.Name("strict")), m.ZeroOrMore()]))
+    return m.matches(
+        node, m.Call(args=[m.ZeroOrMore(), m.Arg(keyword=m.Name("strict"), value=m.Name("True")), m.ZeroOrMore()])
+    )
 
 
 def compiles(source: str) -> bool:

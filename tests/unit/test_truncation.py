@@ -783,7 +783,8 @@ A, B, C, D = (1000 + ord(letter) for letter in "abcd")
         (
             at(3, lambda right, conversation, limit: None),
             {},
-            "max_length=3: the pipeline returned: declared under 'returns' but only ids came back: image_bounds, labels",
+            "max_length=3: the pipeline returned: "
+            "declared under 'returns' but only ids came back: image_bounds, labels",
             None,
             "limit-bad-return",
         ),
@@ -961,10 +962,8 @@ def test_positions_are_counted_anew_or_cut_along():
 def counting_masks(right, conversation, limit):
     """A mask that counts is no position."""
     made = right(conversation, max_length=limit)
-    return {
-        **made,
-        "attention_mask": [1] * len(made["input_ids"]) if limit is None else list(range(len(made["labels"]))),
-    }
+    count = len(made["input_ids"])
+    return {**made, "attention_mask": [1] * count if limit is None else list(range(count))}
 
 
 def test_only_positions_may_be_counted_anew():
@@ -1119,6 +1118,8 @@ def block(number):
 
 Z = 1000 + ord("z")
 WITHOUT_FIRST = [A, B, C, *block(0), Z, D]
+BOUNDS = "max_length=23: the bounds are {}, the placeholders stand at [(7, 11)]"
+BROKEN = "max_length=23: the structure that is left is not that of whole images; 24 would hold all"
 CHANGED = "max_length=23: text is lost or stands in another order"
 
 
@@ -1130,15 +1131,9 @@ CHANGED = "max_length=23: text is lost or stands in another order"
         ([A, *block(0), Z, B, C, D], [(5, 9)], None, None, None),  # written anew
         (WITHOUT_FIRST, [(7, 11)], None, None, None),
         (WITHOUT_FIRST, [(7, 9), (9, 11)], None, None, None),
-        (
-            WITHOUT_FIRST,
-            [(6, 10)],
-            None,
-            "max_length=23: the bounds are [(6, 10)], the placeholders stand at [(7, 11)]",
-            "bounds-cut-elsewhere",
-        ),
-        (WITHOUT_FIRST, [], None, "max_length=23: the bounds are [], the placeholders stand at [(7, 11)]", "bounds-cut-elsewhere"),
-        (WITHOUT_FIRST, [(8, 12)], None, "max_length=23: the bounds are [(8, 12)], the placeholders stand at [(7, 11)]", "bounds-cut-elsewhere"),
+        (WITHOUT_FIRST, [(6, 10)], None, BOUNDS.format("[(6, 10)]"), "bounds-cut-elsewhere"),
+        (WITHOUT_FIRST, [], None, BOUNDS.format("[]"), "bounds-cut-elsewhere"),
+        (WITHOUT_FIRST, [(8, 12)], None, BOUNDS.format("[(8, 12)]"), "bounds-cut-elsewhere"),
         ([A, C, B, *block(0), Z, D], [(7, 11)], None, CHANGED, "cut-changes-ids"),
         ([A, B, C, D], [], None, None, None),
         ([A, C, D], [], None, CHANGED, "cut-changes-ids"),
@@ -1146,10 +1141,10 @@ CHANGED = "max_length=23: text is lost or stands in another order"
             [A, *block(0), Z, B, C, *block(1)[:-2]],
             [(5, 9)],
             None,
-            "max_length=23: the structure that is left is not that of whole images; 24 would hold all",
+            BROKEN,
             "cut-inside-span",
         ),
-        ([A, B, C, 1], [], None, "max_length=23: the structure that is left is not that of whole images; 24 would hold all", "cut-inside-span"),
+        ([A, B, C, 1], [], None, BROKEN, "cut-inside-span"),
         (WITHOUT_FIRST, [(7, 11)], [(1, 4)], None, None),
         (
             WITHOUT_FIRST,
