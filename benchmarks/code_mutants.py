@@ -5,8 +5,9 @@
 mutmut itself leaves out functions with a decorator, which all checks are; so its operators are used, with some of our
 own, and this runs them. The suite is collected once. A mutant of a function's body is tried in a fork of that process:
 the function gets the mutant's code, and those tests run that reach the lines changed, until one fails. A mutant of what
-runs at import (decorators, constants, defaults) is tried in a fork that has imported none of the project yet, on the
-whole suite; so are the survivors among functions that ran at import too.
+runs at import (decorators, constants, defaults) is run anew in a fork where its module is one of checks. What survives
+of these, what ran at import too, and what other modules do there is tried on the whole suite in a fork that has
+imported none of the project yet.
 """
 
 from __future__ import annotations
@@ -290,6 +291,11 @@ class MutatedImport(importlib.abc.MetaPathFinder):
 # ---------------------------------------------------------------- trying them
 
 
+def registers(mutant: Mutant) -> bool:
+    """Whether its module does nothing at import but register checks: no class of it is known elsewhere."""
+    return mutant.path.parent.name == "checks" and mutant.path.name != "__init__.py"
+
+
 def in_fork(function: Any, cpu: int) -> str:
     """What became of a fork: survived, killed, or timeout."""
     pid = os.fork()
@@ -343,10 +349,13 @@ class Runner:
             ran = reach.get(str(mutant.path), {})
             reaching = {name for line in range(mutant.lines[0], mutant.lines[1] + 1) for name in ran.get(line, ())}
             items = sorted((item for item in session.items if item.nodeid in reaching), key=lambda i: seconds[i.nodeid])
-            at_import = "" in reaching
-            if not items:
+            at_import = "" in reaching or not mutant.function
+            if not items and mutant.function:
                 self.report(mutant, "survived" if at_import else "not reached", 0, at_import)
                 continue
+            if not mutant.function:
+                reaching = {name for names in ran.values() for name in names}
+                items = sorted(session.items, key=lambda i: (i.nodeid not in reaching, seconds[i.nodeid]))
             start = time.monotonic()
             budget = 3 + int(3 * sum(seconds[item.nodeid] for item in items))
             outcome = in_fork(functools.partial(self.attempt, mutant, items), budget)
@@ -383,8 +392,14 @@ class Runner:
 
     def attempt(self, mutant: Mutant, items: Sequence[pytest.Item]) -> bool:
         """Whether a test fails on a mutant."""
-        function = function_of(sys.modules[mutant.module], mutant.function)
-        function.__code__ = code_of(mutant.source, mutant.path, mutant.function)
+        module = sys.modules[mutant.module]
+        if mutant.function:
+            function_of(module, mutant.function).__code__ = code_of(mutant.source, mutant.path, mutant.function)
+        else:
+            registry = sys.modules["image_spans.checks"]._REGISTRY
+            for name in [name for name, check in registry.items() if check.judge.__module__ == mutant.module]:
+                del registry[name]
+            exec(compile(mutant.source, str(mutant.path), "exec"), module.__dict__)
         return not all(self.run(item) for item in items)
 
 
@@ -426,7 +441,7 @@ def main() -> None:
             results.write(json.dumps(entry) + "\n")
             results.flush()
 
-        bodies = [mutant for mutant in mutants if mutant.function]
+        bodies = [mutant for mutant in mutants if mutant.function or registers(mutant)]
         pid = os.fork()
         if not pid:
             settle_hypothesis()
@@ -442,7 +457,7 @@ def main() -> None:
         entries = {entry["key"]: entry for entry in map(json.loads, chosen.results.read_text().splitlines())}
         for mutant in mutants:
             earlier = entries.get(mutant.key)
-            if not mutant.function or (earlier and earlier["outcome"] == "survived" and earlier["import"]):
+            if earlier is None or (earlier["outcome"] == "survived" and earlier["import"]):
                 began = time.monotonic()
                 report(mutant, in_fork(functools.partial(at_import, mutant), 120), time.monotonic() - began, True)
     entries = {entry["key"]: entry for entry in map(json.loads, chosen.results.read_text().splitlines())}

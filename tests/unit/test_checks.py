@@ -1,5 +1,7 @@
 """Each check on encodings made by hand: what must fail fails by name, what is right is silent."""
 
+from dataclasses import replace
+
 import pytest
 
 from image_spans import checks
@@ -8,7 +10,7 @@ from image_spans.conversation import Conversation, Image, Message, Text
 from image_spans.engine import diagnosed, verify
 from image_spans.errors import ConfigError
 from image_spans.findings import Finding
-from support import ToyTokenizer, contract, subject
+from support import MARKERS, ToyTokenizer, contract, subject
 
 TOY = ToyTokenizer()
 O, C, S, SC, P = (TOY.token_to_id(token) for token in ("<image>", "</image>", "<slice>", "</slice>", "<pad>"))
@@ -569,8 +571,6 @@ def test_bos_behind_images_that_are_not_all_there():
 
 
 def test_bos_that_there_is_none_of():
-    from dataclasses import replace
-
     def of(**promised):
         one = subject(lambda tokenizer, given: [*SPAN, A], **promised)
         return checks.judge(Bench(replace(one, facts=replace(one.facts, bos=None))).case(ONE), "bos.placement")
@@ -696,8 +696,6 @@ def test_typed_bos_beside_a_real_one():
 
 
 def test_a_tokenizer_without_bos_has_none_to_judge():
-    from dataclasses import replace
-
     one = subject(lambda tokenizer, given: [*SPAN, A, *SPELLED])
     one = replace(one, facts=replace(one.facts, bos=None))
     assert checks.judge(Bench(one).case(TYPED), "literals.policy") is None
@@ -1038,8 +1036,6 @@ def test_unk_may_be_the_placeholder_by_declaration():
 
 
 def test_known_ids_and_contexts():
-    from dataclasses import replace
-
     one = subject()
     verify(replace(one, known_ids={"<image>": 1, "</image>": 2}), ONE, "contract.tokens")
     with pytest.raises(Finding, match="'<image>' has the id 1, known is 5"):
@@ -1055,8 +1051,6 @@ def test_known_ids_and_contexts():
 
 
 def test_contract_bos():
-    from dataclasses import replace
-
     verify(subject(tokenizer=ToyTokenizer(bos=True), bos="exactly_once"), ONE, "contract")
     varies = Odd(encode=lambda text: [0, *TOY.encode_markup(text)] if text else [])
     with pytest.raises(Finding, match="for 'a' the native call gives <s> a, expected a"):
@@ -1064,6 +1058,373 @@ def test_contract_bos():
     one = subject(bos="exactly_once")
     with pytest.raises(Finding, match="bos: exactly_once is declared, but this tokenizer has no BOS"):
         verify(replace(one, facts=replace(one.facts, bos=None)), ONE, "contract.bos")
+
+
+UNREADABLE = "look-up by text and by id disagree: an added token was not renamed or re-indexed"
+
+
+class Glued(ToyTokenizer):
+    """Reads markers in some contexts alone: ``spoils`` takes the text."""
+
+    def __init__(self, spoils):
+        super().__init__()
+        self.spoils = spoils
+
+    def encode_markup(self, text):
+        return self.encode_text(text) if self.spoils(text) else super().encode_markup(text)
+
+
+class Twice(ToyTokenizer):
+    def encode_markup(self, text):
+        return [token_id for one in super().encode_markup(text) for token_id in [one] * (2 if one == 1 else 1)]
+
+
+class Silent(Odd):
+    def encode_markup(self, text):
+        return []
+
+
+def atomic(why, said):
+    return f"image_open '<image>' is not one id {why}: {said}", "marker-not-atomic"
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "changes", "message", "cause", "sentence"),
+    [
+        (
+            Odd(ids={"<image>": None}),
+            {},
+            "image_open '<image>' is not in the vocabulary; its text encodes to <image>",
+            "marker-missing",
+            "the vocabulary has no token '<image>': every image_open would be lost or become unk",
+        ),
+        (
+            ToyTokenizer(specials=MARKERS[1:]),
+            {},
+            "image_open '<image>' is not in the vocabulary; its text encodes to < i m a g e >",
+            "marker-missing",
+            None,
+        ),
+        (
+            Silent(ids={"<pad>": None}),
+            {},
+            "placeholder '<pad>' is not in the vocabulary; its text encodes to nothing",
+            "marker-missing",
+            None,
+        ),
+        (
+            Odd(ids={"<image>": 77}, named={"unk": 77}),
+            {},
+            "image_open '<image>' is not in the vocabulary, it gives the id of unk (77); its text encodes to <image>",
+            "marker-missing",
+            None,
+        ),
+        (
+            Odd(ids={"<image>": 5}),
+            {},
+            "image_open '<image>' has the id 5, but that id is '<image_id>'",
+            "marker-renamed",
+            UNREADABLE,
+        ),
+        (
+            Odd(ids={"</slice>": 1}),
+            {},
+            "slice_close '</slice>' has the id 1, but that id is '<image>'",
+            "marker-renamed",
+            None,
+        ),
+        *(
+            (
+                Odd(named={name: 7}),
+                {},
+                f"placeholder '<pad>' has the id of {name} (7)",
+                "marker-is-special",
+                f"placeholder is {name}: padding, BOS or EOS and image tokens cannot be told apart",
+            )
+            for name in ("bos", "eos", "pad")
+        ),
+        *(
+            (
+                ToyTokenizer(),
+                {"known_ids": {"<image>": 1, "</image>": known}},
+                f"'</image>' has the id 2, known is {known}",
+                "id-changed",
+                "this is not the vocabulary that the subject names, or its added tokens moved",
+            )
+            for known in (1, 3)
+        ),
+        (
+            Odd(empty=True),
+            {},
+            "ordinary text 'hello' encodes to nothing",
+            "tokenizer-empty",
+            "the tokenizer loaded empty, or without its decoder",
+        ),
+        (
+            Odd(mute=True),
+            {},
+            "ordinary text 'hello' encodes to 5 ids that decode to no letter",
+            "tokenizer-empty",
+            None,
+        ),
+        (
+            Glued(lambda text: text == "word<image>word"),
+            {"markers_as_text": True},
+            *atomic("glued to a word", "w o r d < i m a g e > w"),
+            "the tokenizer does not read '<image>' from text glued to a word; "
+            "if the pipeline inserts ids, declare markers: ids",
+        ),
+        (
+            Glued(lambda text: text == "\n<image>" or text == "<image>\na"),
+            {"markers_as_text": True},
+            *atomic("before a newline", r"< i m a g e > \n a"),
+            None,
+        ),
+        (
+            Glued(lambda text: text.startswith("</image><image>")),
+            {"markers_as_text": True},
+            *atomic("beside another marker", "< / i m a g e > < i m a"),
+            None,
+        ),
+        (Twice(), {"markers_as_text": True}, *atomic("alone", "<image> <image>"), None),
+        (Glued(lambda text: "<image>" in text), {}, None, None, None),  # the pipeline inserts ids
+        (ToyTokenizer(), {"markers_as_text": True}, None, None, None),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_the_vocabulary(tokenizer, changes, message, cause, sentence):
+    found = checks.checks()["contract.tokens"].judge(replace(subject(tokenizer=tokenizer), **changes))
+    assert (found and found.message, found and found.cause.name) == (message, cause)
+    if found is not None:
+        assert (found.check, found.subject) == ("contract.tokens", "toy")
+    if sentence is not None:
+        assert found.cause.sentence == sentence
+
+
+def test_a_role_that_shares_its_id(monkeypatch):
+    """Both look-ups by id give what was asked for: only the roles tell."""
+    tokenizer = Odd(ids={"</image>": 1})
+    names = iter(["<image>", "</image>"])
+    monkeypatch.setattr(tokenizer, "id_to_token", lambda token_id: next(names))
+    found = checks.checks()["contract.tokens"].judge(subject(tokenizer=tokenizer))
+    assert (found.message, found.cause.name) == ("image_close and image_open are both the id 1", "marker-shared")
+    assert found.cause.sentence == "two roles share one id, so spans cannot be told apart"
+
+
+def asked(monkeypatch, method, check, **changes):
+    """What a precheck gives to the tokenizer."""
+    texts = []
+    tokenizer = ToyTokenizer()
+    own = getattr(tokenizer, method)
+
+    def watched(text):
+        texts.append(text)
+        return own(text)
+
+    one = replace(subject(tokenizer=tokenizer, **changes.pop("promised", {})), **changes)
+    monkeypatch.setattr(tokenizer, method, watched)
+    assert checks.checks()[check].judge(one) is None
+    return texts
+
+
+def test_what_is_tried_on_the_tokenizer(monkeypatch):
+    assert asked(monkeypatch, "encode", "contract.bos") == [
+        "", "a", "hello", " hello", "hello ", "\n", " ", "Hello, world!", "a\n\nb", "\u4f60\u597d", "\U0001f600", "0",
+        "def f(x):\n    return x", "\u2581", "e\u0301",
+    ]  # fmt: skip
+    texts = asked(monkeypatch, "encode_text", "contract.tokens")
+    assert texts == ["hello", "Hello, world!", "the picture shows 42 cats", "a\nb", "x  y"]
+    texts = asked(monkeypatch, "encode_markup", "contract.tokens", markers_as_text=True)
+    assert texts[:14] == [
+        "<image>", "word<image>word", "a\n<image>", "<image>\na", "a <image>", "(<image>)", "</image><image></image>",
+        "</image>", "word</image>word", "a\n</image>", "</image>\na", "a </image>", "(</image>)",
+        "<image></image><image>",
+    ]  # fmt: skip
+    assert asked(monkeypatch, "encode_markup", "contract.tokens", markers_as_text=True, promised=RUN) == [
+        "<pad>", "word<pad>word", "a\n<pad>", "<pad>\na", "a <pad>", "(<pad>)", "<pad><pad><pad>",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("encode", "message"),
+    [
+        (lambda text: [0, *TOY.encode_markup(text)] if text else [], "for 'a' the native call gives <s> a, expected a"),
+        (lambda text: [], "for 'a' the native call gives nothing, expected a"),
+        (
+            lambda text: [*TOY.encode_markup(text), *[900] * (text == "")],
+            "for '' the native call gives </s>, expected nothing",
+        ),
+        (
+            lambda text: [*TOY.encode_markup(text), *[900] * (text == "Hello, world!")],
+            "for 'Hello, world!' the native call gives H e l l o ,   w, expected H e l l o ,   w",
+        ),
+        (
+            lambda text: TOY.encode_markup(text.replace("\u4f60", "a\n")),
+            r"for '\u4f60\u597d' the native call gives a \n \u597d, expected \u4f60 \u597d",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_the_native_call(encode, message):
+    found = checks.checks()["contract.bos"].judge(subject(tokenizer=Odd(encode=encode)))
+    assert (found.check, found.message, found.cause.name) == ("contract.bos", message, "bos-varies")
+    assert found.cause.sentence == ("what the native call adds depends on the text, so nothing can be stripped by rule")
+
+
+def test_a_contract_that_wants_bos_where_there_is_none():
+    def of(**promised):
+        one = subject(**promised)
+        return checks.checks()["contract.bos"].judge(replace(one, facts=replace(one.facts, bos=None)))
+
+    assert of() is None
+    for bos in ("exactly_once", "after_images"):
+        found = of(bos=bos)
+        assert (found.check, found.cause.name) == ("contract.bos", "bos-undefined")
+        assert found.message == f"bos: {bos} is declared, but this tokenizer has no BOS"
+        assert found.cause.sentence == "neither does the native call add a BOS nor does the library name one"
+
+
+# ---------------------------------------------------------------- related conversations
+
+
+def sizes_seen(given, **promised):
+    """The sizes that a right pipeline is given by ``relations.prefix``, besides those of the conversation."""
+    seen = []
+
+    def watched(conversation):
+        seen.append(tuple((image.width, image.height) for image in conversation.images))
+        return assembled(conversation)
+
+    returned = promised.pop("by", watched)
+
+    def pipeline(conversation):
+        watched(conversation)
+        return returned(conversation)
+
+    said = verdict_of("relations.prefix", pipeline, given, **promised)
+    return said, seen[1:]
+
+
+@pytest.mark.parametrize(
+    ("size", "other"),
+    [
+        ((1, 1), (900, 900)),
+        ((448, 448), (900, 900)),
+        ((449, 448), (64, 64)),
+        ((448, 449), (64, 64)),
+        ((1000, 201), (64, 64)),
+    ],
+)
+def test_other_sizes_where_the_vision_side_counts(size, other):
+    """As many pixels as MiniCPM-V leaves whole are few; of many, few are made, and of few many."""
+    own = delivering(lambda given, number: given.images[number].width)
+    given = Conversation([Message("user", [Text("a"), Image(*size)])])
+    said, seen = sizes_seen(given, by=own, **FEATURES)
+    assert (said, seen) == (None, [(other,)])
+
+
+def test_other_sizes_have_another_layout(tmp_path):
+    near = Conversation([Message("user", [Text("a"), Image(901, 901)])])
+    assert sizes_seen(near, by=lambda given: assembled(given, size_of=small_or_900)) == (None, [((64, 64),)])
+    fixed = {"slices": None}
+    for size, other in ((900, 64), (64, 900)):
+        given = Conversation([Message("user", [Text("a"), Image(size, size)])])
+        assert sizes_seen(given, by=lambda _: [A, *SPAN], **fixed) == (None, [((other, other),)])
+
+
+def small_or_900(image, number, given):
+    return Image(900, 900) if image.width >= 900 else image
+
+
+OWN_RULE = """
+from image_spans.slicing import Block, Layout
+def picky(width, height, number_of_images):
+    if width != 5:
+        raise ValueError("five pixels")
+    return Layout(Block(1, 4 * number_of_images))
+def most(width, height, number_of_images):
+    if width == 900:
+        raise ValueError("not 900")
+    return Layout(Block(1, 4 * number_of_images))
+"""
+
+
+def test_other_sizes_that_a_rule_refuses(tmp_path):
+    (tmp_path / "rules_of_the_relations_of_this_test.py").write_text(OWN_RULE)
+    given = Conversation([Message("user", [Text("a"), Image(5, 5)])])
+    for rule, said, seen in (("picky", checks.NOT_JUDGED, []), ("most", None, [((64, 64),)])):
+        images = {**RUN["images"], "slots": f"rules_of_the_relations_of_this_test:{rule}"}
+        promised = contract(images=images, slices=None).locate(tmp_path)
+        assert sizes_seen(given, by=lambda _: [A, P, P, P, P], promised=promised) == (said, seen)
+
+
+def test_what_is_refused_has_no_relations():
+    typed = Conversation([Message("user", [Image(1, 1), Text("a<pad>"), Image(2, 2)])])
+    for name in ("relations.prefix", "relations.swap", "relations.append"):
+        assert verdict_of(name, refusing("no <pad>"), typed, literals="reject") == checks.NOT_JUDGED
+
+
+def test_swap_is_blocked_by_what_is_wrong_in_the_swapped():
+    def closes_not(given):
+        made = delivering(lambda given, number: given.images[number].width)(given)
+        return {**made, "input_ids": made["input_ids"][:-1]} if given.images[0] == Image(2, 2) else made
+
+    assert verdict_of("relations.swap", closes_not, APART, **FEATURES) == checks.NotJudged("spans.slots")
+
+
+def test_swap_says_what_belongs_there():
+    growing = delivering(lambda given, number: given.images[0].width if number == 1 else given.images[number].width)
+    shrinking = delivering(lambda given, number: 3 - given.images[number].width if number == 0 else 2)
+    for pipeline, wrong in ((growing, 1), (shrinking, 0)):
+        found = verdict_of("relations.swap", pipeline, APART, **FEATURES)
+        said = f"after swapping images 0 and 1, image {wrong} does not have the span that its size had before"
+        assert (found.message, found.expected) == (said, "another span")
+
+
+def test_append_says_what_belongs_there():
+    for slots in (lambda given, number: len(given.messages), lambda given, number: 9 - len(given.messages)):
+        found = verdict_of("relations.append", delivering(slots), APART, **FEATURES)
+        assert (found.at, found.expected) == (0, "the same span")
+
+
+# ---------------------------------------------------------------- typed markers, to the last word
+
+
+@pytest.mark.parametrize(
+    ("ids", "at", "expected", "cause"),
+    [
+        ([*SPAN, A, P], 7, "text", "literal-became-structure"),
+        ([A, *SPELLED], 6, "<image> (1)", None),
+        ([O, P, P, P, C, A, *SPELLED], 1, "<pad> (7)", None),
+        ([*SPAN, A, 900, *SPELLED], 7, "'pad>'", None),
+    ],
+)
+def test_where_typed_markers_shift_spans(ids, at, expected, cause):
+    found = verdict_of("literals.policy", by_hand({"a<pad>": ids}), TYPED)
+    assert (found.at, found.expected) == (at, expected)
+    assert cause is None or found.cause.name == cause
+
+
+def test_where_typed_bos_is_told():
+    typed = Conversation([Message("user", [Image(1, 1), Text("<s>")])])
+    spelled = [1000 + ord(character) for character in "<s>"]
+    for literals, ids, at in (("plain", [*SPAN, BOS], 6), ("interpret", [*SPAN, *spelled], 0)):
+        found = verdict_of("literals.policy", by_hand({"<s>": ids}), typed, literals=literals)
+        assert (found.at, found.expected, found.facts) == (at, "text", {"typed": True})
+
+
+def test_a_tokenizer_without_bos_has_none_to_interpret():
+    one = subject(lambda tokenizer, given: [*SPAN, A, P], literals="interpret")
+    one = replace(one, facts=replace(one.facts, bos=None))
+    assert checks.judge(Bench(one).case(TYPED), "literals.policy") is None
+
+
+def test_one_of_several_markers_in_a_refusal_will_do():
+    typed = Conversation([Message("user", [Text("<pad>"), Text("<image>")])])
+    assert verdict_of("literals.policy", refusing("no <pad>"), typed, literals="reject") is None
+    accepted = verdict_of("literals.policy", by_hand({}), typed, literals="reject")
+    assert (accepted.message, accepted.at) == ("typed <image> was accepted, declared: reject", 0)
+    assert accepted.facts == {"spelled": ["<image>", "<pad>"]}
+    unclear = verdict_of("literals.policy", refusing("no"), typed, literals="reject")
+    assert unclear.facts == {"spelled": ["<image>", "<pad>"]}
 
 
 # ---------------------------------------------------------------- the registry
