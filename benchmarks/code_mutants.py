@@ -1,6 +1,6 @@
 """Which mutants of the judging code the unit suite notices: mutmut's operators on ``checks``, ``oracles``, ``slicing``.
 
-``python benchmarks/code_mutants.py [--only PART] [--again] [--results FILE]``; docs/mutation-testing.md says more.
+``python benchmarks/code_mutants.py [--only PART] [--again] [--fail-under PERCENT]``, see docs/mutation-testing.md.
 
 mutmut itself leaves out functions with a decorator, which all checks are; so its operators are used, with some of our
 own, and this runs them. The suite is collected once. A mutant of a function's body is tried in a fork of that process:
@@ -21,6 +21,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import json
+import mmap
 import os
 import resource
 import signal
@@ -334,6 +335,8 @@ class Runner:
     def __init__(self, mutants: Sequence[Mutant], report: Any) -> None:
         self.mutants, self.report = mutants, report
         self.failed = False
+        self.killer = mmap.mmap(-1, 8)
+        """Which test failed, as a fork tells its parent: what kills one mutant often kills the next."""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.failed |= report.failed
@@ -345,20 +348,22 @@ class Runner:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         seconds, reach = self.baseline(session)
+        kills: Counter[tuple[Path, int]] = Counter()
+        numbers = {item.nodeid: number for number, item in enumerate(session.items)}
         for mutant in self.mutants:
             ran = reach.get(str(mutant.path), {})
             reaching = {name for line in range(mutant.lines[0], mutant.lines[1] + 1) for name in ran.get(line, ())}
-            items = sorted((item for item in session.items if item.nodeid in reaching), key=lambda i: seconds[i.nodeid])
+            items = [item for item in session.items if not mutant.function or item.nodeid in reaching]
+            items.sort(key=lambda item: (-kills[mutant.path, numbers[item.nodeid]], seconds[item.nodeid]))
             at_import = "" in reaching or not mutant.function
-            if not items and mutant.function:
+            if not items:
                 self.report(mutant, "survived" if at_import else "not reached", 0, at_import)
                 continue
-            if not mutant.function:
-                reaching = {name for names in ran.values() for name in names}
-                items = sorted(session.items, key=lambda i: (i.nodeid not in reaching, seconds[i.nodeid]))
             start = time.monotonic()
             budget = 3 + int(3 * sum(seconds[item.nodeid] for item in items))
-            outcome = in_fork(functools.partial(self.attempt, mutant, items), budget)
+            outcome = in_fork(functools.partial(self.attempt, mutant, items, numbers), budget)
+            if outcome == "killed":
+                kills[mutant.path, int.from_bytes(self.killer[:8], "big")] += 1
             self.report(mutant, outcome, time.monotonic() - start, at_import)
         return True
 
@@ -390,7 +395,7 @@ class Runner:
         print(f"{len(session.items)} tests in {sum(seconds.values()):.1f} s (CPU, with coverage)", flush=True)
         return seconds, reach
 
-    def attempt(self, mutant: Mutant, items: Sequence[pytest.Item]) -> bool:
+    def attempt(self, mutant: Mutant, items: Sequence[pytest.Item], numbers: dict[str, int]) -> bool:
         """Whether a test fails on a mutant."""
         module = sys.modules[mutant.module]
         if mutant.function:
@@ -400,7 +405,10 @@ class Runner:
             for name in [name for name, check in registry.items() if check.judge.__module__ == mutant.module]:
                 del registry[name]
             exec(compile(mutant.source, str(mutant.path), "exec"), module.__dict__)
-        return not all(self.run(item) for item in items)
+        failing = next((item for item in items if not self.run(item)), None)
+        if failing is not None:
+            self.killer[:8] = numbers[failing.nodeid].to_bytes(8, "big")
+        return failing is not None
 
 
 class Checked:
@@ -418,14 +426,15 @@ def at_import(mutant: Mutant) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--only", default="", help="only modules with this in their path")
-    parser.add_argument("--again", action="store_true", help="only what did survive, by the results")
+    parser.add_argument("--again", action="store_true", help="only what the results do not show to be killed")
+    parser.add_argument("--fail-under", type=float, default=0, help="percent of all mutants that must be killed")
     parser.add_argument("--results", type=Path, default=ROOT / ".mutants.jsonl")
     chosen = parser.parse_args()
     os.chdir(ROOT)
     sys.dont_write_bytecode = True
     mutants = [mutant for path in TARGETS if chosen.only in path.as_posix() for mutant in mutants_of(path)]
-    known = {}
-    if chosen.results.exists():
+    all_mutants, known = mutants, {}
+    if chosen.again and chosen.results.exists():
         known = {entry["key"]: entry for entry in map(json.loads, chosen.results.read_text().splitlines())}
     if chosen.again:
         mutants = [m for m in mutants if known.get(m.key, {"outcome": ""})["outcome"] not in ("killed", "timeout")]
@@ -461,10 +470,12 @@ def main() -> None:
                 began = time.monotonic()
                 report(mutant, in_fork(functools.partial(at_import, mutant), 120), time.monotonic() - began, True)
     entries = {entry["key"]: entry for entry in map(json.loads, chosen.results.read_text().splitlines())}
-    summary(list(entries.values()), time.monotonic() - start)
+    score = summary([entries[mutant.key] for mutant in all_mutants], time.monotonic() - start)
+    raise SystemExit(int(100 * score < chosen.fail_under))
 
 
-def summary(entries: list[dict[str, Any]], seconds: float) -> None:
+def summary(entries: list[dict[str, Any]], seconds: float) -> float:
+    """Prints what survived and the score, which is returned."""
     for entry in entries:
         if entry["outcome"] not in ("killed", "timeout"):
             print(f"{entry['outcome']}  {entry['place']}  {entry['function']}\n  - {entry['was']}\n  + {entry['now']}")
@@ -478,6 +489,7 @@ def summary(entries: list[dict[str, Any]], seconds: float) -> None:
         print(f"| `{module}` | {made[module]} | {dead[module]} | {made[module] - dead[module]} |")
     total, killed = sum(made.values()), sum(dead.values())
     print(f"| all | {total} | {killed} ({killed / total:.1%}) | {total - killed} |\n\n{seconds / 60:.1f} minutes")
+    return killed / total
 
 
 if __name__ == "__main__":

@@ -366,8 +366,14 @@ def test_only_where_it_is_declared():
     check = checks.checks()["truncation.policy"]
     able_ = frozenset({"max_length"})
     assert check.inapplicable(contract(truncation="reject"), able_) is None
-    assert "declares no truncation" in check.inapplicable(contract(), able_)
-    assert "max_length" in check.inapplicable(contract(truncation="reject"), frozenset())
+    assert check.inapplicable(contract(), able_) == "the contract declares no truncation"
+    declared = "the pipeline does not declare that it accepts max_length"
+    assert check.inapplicable(contract(truncation="reject"), frozenset()) == declared
+
+
+def test_examples_are_those_of_the_module():
+    assert checks.checks()["truncation.policy"].examples == EXAMPLES
+    assert [len(example.messages) for example in EXAMPLES] == [2, 1, 3, 2]
 
 
 def test_examples_are_judged_once_at_the_start_where_they_are_in_the_contract():
@@ -469,6 +475,22 @@ def write(layout, contract, number):
             [(0, 4), (4, 8), (8, 12), (13, 17)],
             [(0, 4), (4, 8), (8, 12), (13, 17)],
         ),
+        (
+            {"images": RUN, "slices": None},
+            Conversation([Message("user", [SMALL, Text("a"), SMALL, SMALL])]),
+            13,
+            [(0, 4), (5, 9), (9, 13)],
+            [(0, 4), (5, 9), (9, 13)],
+            [(0, 4), (5, 9), (9, 13)],
+        ),
+        (
+            {"images": ROWS, "slices": None},
+            Conversation([Message("user", [Image(16, 16), Image(16, 16)])]),
+            4,
+            [(0, 2), (2, 4)],
+            [(0, 2), (2, 4)],
+            [(0, 2), (2, 4)],
+        ),
         ({"literals": "interpret"}, TYPED, 15, [(1, 7), (9, 15)], [(1, 7), (9, 15)], [(1, 7), (9, 15)]),
         ({"slices": {**NESTED, "open": "<slice>"}}, Conversation([Message("user", [LARGE])]), None, None, None, None),
     ],
@@ -505,6 +527,32 @@ def test_roles_with_a_number_go_on_only_where_they_touch(tmp_path):
     case = case_of(one, Conversation([Message("user", [SMALL])]))
     assert _blocks(case) == [(0, 8)]
     assert _units(case, [(0, 8)]) == [(0, 1), (1, 4), (5, 6), (6, 8)]
+
+
+EMPTY = """
+from image_spans.grammars import Slots
+from image_spans.slicing import Block, Layout
+def write(layout, contract, number):
+    return [Slots(2)] if number > 1 else []
+def rule(width, height, number_of_images):
+    return Layout(Block(1, number_of_images))
+"""
+
+
+def test_images_of_which_nothing_is_written(tmp_path):
+    (tmp_path / "empty_images_of_this_test.py").write_text(EMPTY)
+    images = {"grammar": "empty_images_of_this_test:write", "placeholder": "<pad>", "slots": 4}
+    promised = contract(images=images, slices=None).locate(tmp_path)
+    one = subject(lambda tokenizer, given: [7, 7], promised=promised)
+    assert _blocks(case_of(one, Conversation([Message("user", [SMALL] * 3)]))) == [(0, 0), (0, 0), (0, 2)]
+
+
+def test_images_that_touch_are_told_apart_by_a_rule_that_counts_them(tmp_path):
+    (tmp_path / "empty_images_of_this_test.py").write_text(EMPTY)
+    images = {**RUN, "slots": "empty_images_of_this_test:rule", "options": {}}
+    promised = contract(images=images, slices=None).locate(tmp_path)
+    one = subject(lambda tokenizer, given: [7] * 4, promised=promised)
+    assert _blocks(case_of(one, Conversation([Message("user", [SMALL] * 2)]))) == [(0, 2), (2, 4)]
 
 
 def test_images_that_touch_are_told_apart_by_what_the_vision_side_delivers():
@@ -566,6 +614,7 @@ def test_which_limits_are_tried():
     assert lengths(length=1) == [2, 1]
     assert lengths(length=2) == [3, 2, 1]
     assert lengths(length=24) == list(range(25, 0, -1))
+    assert lengths(length=25) == [26, 25, 24, 12, 8, 5, 1]
     assert lengths(length=30) == [31, 30, 29, 15, 10, 6, 1]
     assert lengths(length=30, units=[(10, 16)]) == [31, 30, 29, 17, 16, 15, 13, 11, 10, 6, 1]
     assert lengths(length=30, blocks=[(12, 18)]) == [31, 30, 29, 19, 18, 17, 15, 13, 12, 10, 6, 1]
@@ -867,6 +916,41 @@ def test_what_is_said_of_a_cut(pipeline, promised, message, position, cause):
 
 
 BOS_FIRST = {"input_ids": [0, 7, 7, 4, C], "labels": [-100] * 5, "image_bounds": []}
+
+
+@pytest.mark.parametrize(
+    ("shortest", "others"),
+    [
+        (lambda ids: ids, lambda ids: [*ids, A]),
+        (lambda ids: ids, lambda ids: [A - 1, *ids[1:]]),
+        (lambda ids: [*ids, A], lambda ids: ids),
+    ],
+)
+def test_a_limit_is_ignored_where_the_whole_comes_back_each_time(shortest, others):
+    def pipeline(right, conversation, limit):
+        ids = right(conversation)["input_ids"]
+        if limit is None or limit >= LENGTH:
+            return ids
+        return shortest(ids) if limit == 1 else others(ids)
+
+    assert verdict(replace(able(pipeline), returns=frozenset())).cause.name == "limit-exceeded"
+
+
+def test_what_a_limit_does_to_the_input_is_said():
+    def changes(right, conversation, limit):
+        made = right(conversation)
+        object.__setattr__(conversation, "images", ())
+        return made
+
+    found = verdict(able(at(3, changes)))
+    assert found.message == "max_length=3: the pipeline changed the conversation that it was given"
+    assert found.cause.name == "input-changed"
+
+
+def test_what_the_diagnosis_is_told_of_a_cut():
+    refused = verdict(able(at(21, raised(ValueError("no")))))
+    assert refused.cause.sentence == "too long a conversation is refused, declared is never_split"
+    assert verdict(able(at(20, plain))).facts == {"limit": 20, "split": (15, 21)}
 
 
 def test_a_limit_that_cannot_even_be_one_is_not_ignored():
