@@ -1449,6 +1449,10 @@ def test_own_checks(monkeypatch):
     bare = checks.check("mine.bare")(lambda case: None)
     assert (checks.checks()["mine.bare"].judge, checks.checks()["mine.bare"].summary) == (bare, "")
     assert checks.checks()["mine.bare"].positions is None
+    assert checks.checks()["mine.bare"].examples == ()
+    checks.check("mine.two.dots", examples=[ONE])(lambda case: None)
+    dotted = checks.checks()["mine.two.dots"]
+    assert (dotted.group, dotted.examples) == ("mine", (ONE,))
     for name in ("nogroup", "my.ru-le", ""):
         with pytest.raises(ConfigError, match=r"a check's name has the form group\.rule, without dashes"):
             checks.check(name)(lambda case: None)

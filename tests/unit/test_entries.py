@@ -150,6 +150,16 @@ def at_most_thirty(right, conversations, *, padding_side):
     return {key: [row[:30] for row in rows] for key, rows in made.items()}
 
 
+def at_most_forty(right, conversations, *, padding_side):
+    made = right(conversations, padding_side=padding_side)
+    return {key: [row[:40] for row in rows] for key, rows in made.items()}
+
+
+def types_on_padding(right, conversations, *, padding_side):
+    made = right(conversations, padding_side=padding_side)
+    return {**made, "token_type_ids": [[1 - seen for seen in mask] for mask in made["attention_mask"]]}
+
+
 def raises(right, conversations, *, padding_side):
     raise IndexError("list index out of range")
 
@@ -548,6 +558,12 @@ SINGLE = "a batch of 1 padded on the right (2 images): "
             "a batch of 2 padded on the left (2, 2 images): the rows have 54, 36 ids, not all as many",
         ),
         (at_most_thirty, "rows-cut", SINGLE + "the rows have 30 ids, the longest conversation has 36"),
+        (at_most_forty, "rows-cut", THREE + "the rows have 40 ids, the longest conversation has 54"),
+        (
+            types_on_padding,
+            "token_type_ids-misplaced",
+            THREE + "row 0: token_type_ids is 1 on the padding at 0, expected 0",
+        ),
         (
             with_ids(begins_like_another),
             "row-differs",

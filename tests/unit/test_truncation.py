@@ -1251,6 +1251,19 @@ def test_what_is_left_of_two_images(ids, bounds, features, said, cause):
     assert (found and found.message, found and found.cause.name) == (said, cause)
 
 
+def test_features_of_what_is_written_anew_are_its_slots():
+    """``a(0)[...]zbc(1)[...]zd``, with the first image gone: three slots beside four markers."""
+    left = [A, B, C, 5, 1048, 6, 1, 7, 7, 7, 2, Z, D]
+
+    def pipeline(right, conversation, limit):
+        ids = right(conversation, max_length=limit)["input_ids"] if limit != 21 else left
+        features = [(1, 3)] if limit == 21 else [(number, 3) for number in range(ids.count(7) // 3)]
+        return {"input_ids": ids, "features": features}
+
+    one = able(pipeline, images={**NUMBERED, "after": "z", "slots": 3}, slices=None, **DROP)
+    assert verdict(replace(one, returns=frozenset({"features"})), PAIR) is None
+
+
 def test_where_the_structure_breaks():
     assert written(PAIR, [A, *block(0), Z, B, C, *block(1)[:-2]], [(5, 9)]).at == 17
     assert written(PAIR, [A, B, C, 1]).at == 3
