@@ -1186,6 +1186,26 @@ def atomic(why, said):
             *atomic("beside another marker", "< / i m a g e > < i m a"),
             None,
         ),
+        *(
+            (
+                Glued(lambda text, read=read: text == read),
+                {"markers_as_text": True},
+                *atomic(where, said),
+                None,
+            )
+            for read, where, said in (
+                ("a\n<image>", "after a newline", r"a \n < i m a g e >"),
+                ("a <image>", "after a blank", "a   < i m a g e >"),
+                ("(<image>)", "after a bracket", "( < i m a g e > )"),
+            )
+        ),
+        (
+            Odd(ids={"<image>": 2}),
+            {},
+            "image_open '<image>' has the id 2, but that id is '</image>'",
+            "marker-renamed",
+            None,
+        ),
         (Twice(), {"markers_as_text": True}, *atomic("alone", "<image> <image>"), None),
         (Glued(lambda text: "<image>" in text), {}, None, None, None),  # the pipeline inserts ids
         (ToyTokenizer(), {"markers_as_text": True}, None, None, None),

@@ -407,6 +407,8 @@ def test_which_numbers_of_images_are_tried():
 
     small, large = TWO.images
     assert tried(TWO) == [(small,), (small, large, Image(64, 64))]
+    three = Conversation([Message("user", [small, small, large])])
+    assert tried(three) == [(small, small), (small, small, large, Image(64, 64))]
     assert tried(Conversation([Message("user", [Text("a")])])) == [(Image(64, 64),)]
 
 

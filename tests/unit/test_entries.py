@@ -704,6 +704,9 @@ def test_a_turn_is_not_judged_on_what_cannot_be():
     typed = Conversation([Message("user", [Text("a")]), Message("assistant", [Text("<pad>")])])
     one = replace(able("continue", literals="reject"), pipeline=refuses)
     assert verdict(one, "expansion.once", typed) == checks.NOT_JUDGED
+    first = able("continue", raising, literals="reject")
+    later = replace(first, pipeline=lambda given: refuses(given) if given == typed else first.pipeline(given))
+    assert verdict(later, "expansion.once", typed) == checks.NOT_JUDGED
     image_last = Conversation([Message("user", [Text("a")]), Message("user", [SMALL])])
     assert verdict(able("continue", raising, input={"images": "1..3"}), "expansion.once", image_last) == (
         checks.NOT_JUDGED
@@ -790,8 +793,13 @@ def test_a_turn_that_moves_earlier_blocks_is_not_judged(tmp_path):
 )
 def test_what_is_said_of_a_turn(function, at, message):
     found = verdict(able("continue", function), "expansion.once", AGAIN)
-    assert found.message.startswith(message) if message[-1] != "*" else message[:-1] in found.message
+    assert found.message == message if message[-1] != "*" else message[:-1] in found.message
     assert found.at == at
+
+
+def test_what_stands_behind_the_earlier_ids_is_of_the_new_turn():
+    found = verdict(able("continue", joined(lambda ids: [*ids, 1032])), "expansion.once", AGAIN)
+    assert found.cause.name == "new-turn-differs"
 
 
 def test_a_continue_entry_that_changes_its_input():
