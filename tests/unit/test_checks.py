@@ -638,6 +638,7 @@ def by_hand(table, otherwise=()):
         ([*SPAN, A, *SPELLED], None),
         ([*SPAN, A, P], "text that spells markers gives 1 structural token too many"),
         ([*SPAN, A, P, O, C], "text that spells markers gives 3 structural tokens too many"),
+        ([*SPAN, A, O, C], "text that spells markers gives 2 structural tokens too many"),
         ([A, *SPELLED], "text that spells markers gives 3 structural tokens too few"),
         ([O, P, P, P, C, A, *SPELLED], "text that spells markers gives shifted spans"),
         ([*SPAN, A], "the text of message 0 is 'a', expected 'a<pad>'"),

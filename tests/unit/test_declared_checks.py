@@ -718,3 +718,153 @@ def test_answers_of_several_turns(learned, message, at):
     labels = [token_id if place in places else -100 for place, token_id in enumerate(ids)]
     found = verdict("labels.cover_answers", {"input_ids": ids, "labels": labels}, TURNS)
     assert (found and found.message, found and found.at) == (message, at)
+
+
+# ---------------------------------------------------------------- tokens that hold text of both sides
+
+
+class Pieces(ToyTokenizer):
+    """A toy with some tokens of several characters, from 5000 on."""
+
+    def __init__(self, tokens):
+        super().__init__()
+        self.pieces = {5000 + number: token for number, token in enumerate(tokens)}
+
+    def id_to_token(self, token_id):
+        return self.pieces.get(token_id) or super().id_to_token(token_id)
+
+
+PLAIN = {"user": ["U:", "\n"], "assistant": ["A:", "\n"]}
+
+
+def labelled(written, conversation, **promised):
+    """The finding on ids written token by token; those in brackets are learned: ``A|[:y]|[e]|s``."""
+    tokens = written.split("|")
+    bare = [token[1:-1] if token[0] == "[" else token for token in tokens]
+    longer = sorted({token for token in bare if len(token) > 1})
+    ids = [5000 + longer.index(token) if token in longer else 1000 + ord(token) for token in bare]
+    labels = [token_id if token[0] == "[" else -100 for token, token_id in zip(tokens, ids, strict=True)]
+    one = subject(
+        lambda tokenizer, given: {"input_ids": ids, "labels": labels},
+        returns=("labels",),
+        tokenizer=Pieces(longer),
+        **{"template": PLAIN, **promised},
+    )
+    found = checks.judge(Bench(one).case(conversation), "labels.cover_answers")
+    assert found is None or found.check == "labels.cover_answers"
+    return found and found.message
+
+
+SAID = Conversation([Message("user", [Text("q")]), Message("assistant", [Text("yes")])])
+MORE = Conversation([*SAID.messages, Message("user", [Text("w")])])
+
+
+@pytest.mark.parametrize(
+    ("written", "got"),
+    [
+        ("U|:|q|\n|A|[:y]|[e]|[s]|[\n]", None),
+        ("U|:|q|\n|A|:y|[e]|[s]|[\n]", None),
+        ("U|:|q|\n|A|:y|e|[s]|[\n]", 's\\n'),
+        ("U|:|q|\n|[A]|[:y]|[e]|[s]|[\n]", 'A:yes\\n'),
+        ("U|:|q|\n|[A:]|[y]|[e]|[s]|[\n]", 'A:yes\\n'),
+        ("U|:|q|[\nA:ye]|[s]|[\n]", None),
+        ("U|:|q|\nA:ye|[s]|[\n]", None),
+        ("U|:|q|\n|A|:|[y]|[e]|[s\n]", None),
+        ("U|:|q|\n|A|:|[y]|[e]|s\n", None),
+        ("U|:|q|\n|A|:|[y]|es\n", None),
+        ("U|:|q|\n|A|:|[y]|e|s\n", 'y'),
+        ("U|:|q|\n|A|:|y|[e]|s\n", 'e'),
+    ],
+)  # fmt: skip
+def test_tokens_that_reach_over_the_edge_of_an_answer(written, got):
+    found = labelled(written, SAID)
+    if got is None:
+        assert found is None
+    else:
+        assert found.startswith(f'of message 1 "{got}" is labelled, expected "yes')
+
+
+@pytest.mark.parametrize(
+    ("written", "got"),
+    [
+        ("U|:|q|\n|A|:|[y]|[e]|[s]|[\nU]|:|w|\n", None),
+        ("U|:|q|\n|A|[:y]|[e]|[s]|[\nU]|:|w|\n", None),
+        ("U|:|q|\n|A|:|[y]|[e]|[s]|\nU|:|w|\n", None),
+        ("U|:|q|\n|A|:|[y]|[e]|[s\nU]|:|w|\n", None),
+        ("U|:|q|\n|A|:|[y]|[e]|s\nU|:|w|\n", None),
+        ("U|:|q|\n|A|:|[y]|[e]|[s]|[\nU]|[:]|w|\n", 'yes\\nU:'),
+        ("U|:|q|\n|A|:|[y]|[e]|[s]|[\n]|[U:]|w|\n", 'yes\\nU:'),
+        ("U|:|q|\n|A|:|[y]|e|s\nU|:|w|\n", 'y'),
+    ],
+)  # fmt: skip
+def test_tokens_that_reach_into_the_next_turn(written, got):
+    found = labelled(written, MORE)
+    if got is None:
+        assert found is None
+    else:
+        assert found.startswith(f'of message 1 "{got}" is labelled, expected "yes')
+
+
+@pytest.mark.parametrize(
+    ("written", "got"),
+    [
+        ("U|:|q|\n|A|:|[y]|[e]|[s]|\n", None),
+        ("U|:|q|\n|A|:|[y]|[e]|[s\n]", None),
+        ("U|:|q|\n|A|:|[y]|[e]|s\n", None),
+        ("U|:|q|\n|A|:|[y]|[e]|[s]|[\n]", 'yes\\n'),
+        ("U|:|q|\n|A|:|[y]|[e]|s|\n", 'ye'),
+    ],
+)  # fmt: skip
+def test_tokens_over_the_edge_where_what_ends_an_answer_is_not_learned(written, got):
+    found = labelled(written, SAID, labels={"end_token": "excluded"})
+    assert found == (got and f'of message 1 "{got}" is labelled, expected "yes"')
+
+
+def test_an_answer_at_the_edges_of_the_ids():
+    answer = Conversation([Message("assistant", [Text("yes")])])
+    assert labelled("[y]|[e]|[s]", answer, template={}) is None
+    assert labelled("[y]|[e]|s", answer, template={}) == 'of message 0 "ye" is labelled, expected "yes"'
+    assert labelled("y|[e]|[s]", answer, template={}) == 'of message 0 "es" is labelled, expected "yes"'
+    assert labelled("y|e|s", answer, template={}) == "nothing is labelled, but message 0 is an answer"
+
+
+def test_the_token_that_ends_an_empty_answer():
+    silent = Conversation([ASKED.messages[0], Message("assistant", [Text("")])])
+    nothing = verdict("labels.cover_answers", chat(learn(), silent), silent)
+    assert nothing.message == "nothing is labelled, but message 1 is an answer"
+    assert nothing.expected == 'labels of "</s>"'
+    excluded = {"end_token": "excluded"}
+    assert verdict("labels.cover_answers", chat(learn(), silent), silent, labels=excluded) is None
+    surplus = verdict("labels.cover_answers", chat(learn("end assistant"), silent), silent, labels=excluded)
+    assert surplus.message == '"</s>" is labelled, which is no answer'
+    turns = Conversation([*silent.messages, *ASKED.messages])
+    learned = chat(learn("assistant"), turns)
+    assert verdict("labels.cover_answers", learned, turns, labels=excluded) is None
+    plain = [*text("U:"), *SPAN, *text("q\nA:\n")]
+    bare = {"input_ids": plain, "labels": [-100] * len(plain)}
+    assert verdict("labels.cover_answers", bare, silent, template=PLAIN) is None
+
+
+def test_images_in_an_answer_are_not_learned():
+    drawn = Conversation([Message("user", [Text("q")]), Message("assistant", [Text("see"), Image(1, 1), Text("!")])])
+    given = {"input": {"images_in": ["user", "assistant"]}}
+    found = verdict("labels.cover_answers", chat(learn(*ANSWER, "image"), drawn), drawn, **given)
+    assert (found.message, found.at) == ("an image token is labelled, at 9", 9)
+
+
+def test_a_marker_typed_first_may_be_learned_and_bos_not():
+    """``^A:a.</s>\\n``"""
+    typed = Conversation([Message("assistant", [Text("a<pad>")])])
+    ids = [BOS, *text("A:a"), P, EOS, *text("\n")]
+    promised = {"literals": "interpret", "bos": "exactly_once"}
+    labels = [-100, -100, -100, *ids[3:6], -100]
+    assert verdict("labels.cover_answers", {"input_ids": ids, "labels": labels}, typed, **promised) is None
+    with_bos = {"input_ids": ids, "labels": [BOS, *labels[1:]]}
+    assert verdict("labels.cover_answers", with_bos, typed, **promised).message == "BOS is labelled, at 0"
+
+
+def test_answers_that_touch_are_one():
+    """Two messages of a trained role, with no template's text between them."""
+    two = Conversation([Message("assistant", [Text("ab")]), Message("assistant", [Text(""), Text("c")])])
+    assert labelled("[a]|[b]|[c]", two, template={}) is None
+    assert labelled("[a]|[b]|c", two, template={}) == 'of message 0 "ab" is labelled, expected "abc"'
