@@ -64,6 +64,7 @@ def test_right_ids_are_silent(ids, conversation):
         ([O, C, A], "spans.slots", "a span of image 0 is empty, expected 4 slots"),
         ([O, P, P, P, C, A], "spans.slots", "a span of image 0 has 3 slots, expected 4"),
         ([*SPAN, A, P], "spans.slots", "1 placeholder outside any span"),
+        ([*SPAN, A, P, P], "spans.slots", "2 placeholders outside any span"),
         ([A, *SPAN], "spans.order", "an image stands at another place in the text than declared"),
         ([*SPAN], "text.survives", "the text of message 0 is '', expected 'a'"),
         ([*SPAN, B], "text.survives", "the text of message 0 is 'b', expected 'a'"),
@@ -102,6 +103,15 @@ def test_adjacent_runs_may_have_a_bound_each():
 
 def test_images_in_another_order():
     assert failing([*SLICES, A, *SPAN, B], TWO) == {
+        "spans.order": "the images stand in the order [1, 0], expected [0, 1]"
+    }
+
+
+def test_runs_in_another_order():
+    """Nothing but their lengths tells them apart."""
+    run = {"images": {**RUN["images"], "slots": "minicpm", "options": {"slots": 4}}, "slices": None}
+    assert failing([P] * 4 + [A] + [P] * 12 + [B], TWO, **run) == {}
+    assert failing([P] * 12 + [A] + [P] * 4 + [B], TWO, **run) == {
         "spans.order": "the images stand in the order [1, 0], expected [0, 1]"
     }
 
@@ -518,6 +528,8 @@ def test_images_that_moved_beside_others_that_did_not():
     }
     blank = Conversation([Message("user", [Text("a "), Image(1, 1), Text("b")])])
     assert failing([A, *SPAN, 1032, B], blank) == said
+    blank = Conversation([Message("user", [Text("a"), Image(1, 1), Text(" b")])])
+    assert failing([A, 1032, *SPAN, B], blank) == said
 
 
 def test_text_that_became_a_token_of_its_spelling_moved_no_image():
