@@ -540,6 +540,23 @@ def added_positions(right, conversations, *, padding_side):
     return {**made, "position_ids": [[7] * len(ids) for ids in made["input_ids"]]}
 
 
+def q_became_a(ids, mask, side):
+    return [1097 if token_id == 1113 else token_id for token_id in ids] if 0 in mask else ids
+
+
+def on_the_right(rows):
+    """Right on the left, and ``rows`` on the right."""
+
+    def entry(right, conversations, *, padding_side):
+        return (rows if padding_side == "right" else plain_rows)(right, conversations, padding_side=padding_side)
+
+    return entry
+
+
+def plain_rows(right, conversations, *, padding_side):
+    return right(conversations, padding_side=padding_side)
+
+
 THREE = "a batch of 3 padded on the left (0, 2, 2 images): "
 RIGHT = "a batch of 3 padded on the right (0, 2, 2 images): "
 SINGLE = "a batch of 1 padded on the right (2 images): "
@@ -558,6 +575,13 @@ SINGLE = "a batch of 1 padded on the right (2 images): "
             "a batch of 2 padded on the left (2, 2 images): the rows have 54, 36 ids, not all as many",
         ),
         (at_most_thirty, "rows-cut", SINGLE + "the rows have 30 ids, the longest conversation has 36"),
+        (on_the_right(last_first), "rows-reordered", RIGHT + "row 0 holds conversation 2"),
+        (on_the_right(first_last), "rows-reordered", RIGHT + "row 0 holds conversation 1"),
+        (
+            with_ids(q_became_a),
+            "row-differs",
+            THREE + "row 1 without its padding is not what the conversation is alone: a at 8",
+        ),
         (at_most_forty, "rows-cut", THREE + "the rows have 40 ids, the longest conversation has 54"),
         (
             types_on_padding,
