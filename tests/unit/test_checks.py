@@ -526,6 +526,8 @@ def test_images_that_moved_beside_others_that_did_not():
     assert failing([A, *SPAN, 1032, B, *SPAN], given) == {
         "text.survives": "the text of message 0 is ' b', expected 'b'"
     }
+    apart = Conversation([Message("user", [Text("a b"), Image(1, 1), Text("c")])])
+    assert failing([1032, A, 1032, B, 1000 + ord("c"), *SPAN], apart) == said
     blank = Conversation([Message("user", [Text("a "), Image(1, 1), Text("b")])])
     assert failing([A, *SPAN, 1032, B], blank) == said
     blank = Conversation([Message("user", [Text("a"), Image(1, 1), Text(" b")])])

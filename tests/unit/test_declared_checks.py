@@ -845,6 +845,15 @@ def test_the_token_that_ends_an_empty_answer():
     assert verdict("labels.cover_answers", bare, silent, template=PLAIN) is None
 
 
+def test_an_answer_behind_an_empty_one():
+    silent = Conversation([Message("user", [Text("q")]), Message("assistant", [Text("")])])
+    turns = Conversation([*silent.messages, Message("user", [Text("w")]), Message("assistant", [Text("yes")])])
+    excluded = {"end_token": "excluded"}
+    assert verdict("labels.cover_answers", chat(learn("assistant"), turns), turns, labels=excluded) is None
+    found = verdict("labels.cover_answers", chat(learn(), turns), turns, labels=excluded)
+    assert found.message == "nothing is labelled, but message 3 is an answer"
+
+
 def test_images_in_an_answer_are_not_learned():
     drawn = Conversation([Message("user", [Text("q")]), Message("assistant", [Text("see"), Image(1, 1), Text("!")])])
     given = {"input": {"images_in": ["user", "assistant"]}}

@@ -454,6 +454,11 @@ def test_internvl_takes_the_first_of_equally_near_grids() -> None:
     assert tiles(898, 449) == [2, 2]
 
 
+def test_internvl_takes_fewer_columns_of_equally_near_grids() -> None:
+    """5 : 4 is as far from 1 : 2 as from 2 : 1."""
+    assert internvl.layout(5, 4, 1, min_patches=2, max_patches=2).grid == ((Block(1, 256),),) * 2
+
+
 def test_internvl_without_any_grid() -> None:
     assert internvl.layout(1, 1, 1, min_patches=5, max_patches=4) == Layout(Block(1, 256))
 

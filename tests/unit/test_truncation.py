@@ -1283,6 +1283,22 @@ def test_sides_of_what_is_dropped_are_said():
     assert (found.cause.name, found.facts["uncut"]) == ("bounds-not-cut", True)
 
 
+def test_labels_of_what_is_dropped_are_said():
+    def pipeline(right, conversation, limit):
+        return {"input_ids": [A, B, C], "labels": [-100, 5, -100], "image_bounds": []}
+
+    found = verdict(able(at(21, pipeline), **DROP))
+    assert found.message == "max_length=21: 3 of 22 ids stay; labels is 5 at 1, expected -100"
+
+
+def test_bos_is_no_text_of_what_is_written_anew():
+    def pipeline(right, conversation, limit):
+        return {"input_ids": [0, *WITHOUT_FIRST]} if limit == 23 else right(conversation, max_length=limit)
+
+    one = able(pipeline, images={**NUMBERED, "after": "z"}, slices=None, bos="exactly_once", **DROP)
+    assert verdict(replace(one, returns=frozenset()), PAIR) is None
+
+
 def with_all_bounds(right, conversation, limit):
     return {"input_ids": [A, B, C], "labels": [-100] * 3, "image_bounds": right(conversation)["image_bounds"]}
 
