@@ -418,9 +418,17 @@ class Checked:
         settle_hypothesis()
 
 
-def at_import(mutant: Mutant) -> int:
-    sys.meta_path.insert(0, MutatedImport(mutant))
-    return int(pytest.main(["-x", *PYTEST], plugins=[Checked()]))
+def at_import(mutant: Mutant) -> str:
+    """What becomes of a mutant that is imported: tried on the nearest tests first, then on all."""
+
+    def run(arguments: Sequence[str]) -> int:
+        sys.meta_path.insert(0, MutatedImport(mutant))
+        return int(pytest.main(["-x", *arguments], plugins=[Checked()]))
+
+    near = next((name for name in ("oracles", "slicing") if name in mutant.module), "checks")
+    options = [argument for argument in PYTEST if argument not in SUITE]
+    outcome = in_fork(functools.partial(run, [*options, f"tests/unit/test_{near}.py"]), 120)
+    return in_fork(functools.partial(run, PYTEST), 120) if outcome == "survived" else outcome
 
 
 def main() -> None:
@@ -468,7 +476,7 @@ def main() -> None:
             earlier = entries.get(mutant.key)
             if earlier is None or (earlier["outcome"] == "survived" and earlier["import"]):
                 began = time.monotonic()
-                report(mutant, in_fork(functools.partial(at_import, mutant), 120), time.monotonic() - began, True)
+                report(mutant, at_import(mutant), time.monotonic() - began, True)
     entries = {entry["key"]: entry for entry in map(json.loads, chosen.results.read_text().splitlines())}
     score = summary([entries[mutant.key] for mutant in all_mutants], time.monotonic() - start)
     raise SystemExit(int(100 * score < chosen.fail_under))
