@@ -77,8 +77,6 @@ class Found:
         """The text ids before token ``index`` (the last gap: after all tokens), BOS left out."""
         start = self.ends[index - 1] if index else 0
         end = self.starts[index] if index < len(self.starts) else len(self.ids)
-        if start == end:
-            return ()
         if self.bos:
             taken = set(self.bos)
             return tuple(self.ids[at] for at in range(start, end) if at not in taken)

@@ -1,14 +1,17 @@
 """Each check on encodings made by hand: what must fail fails by name, what is right is silent."""
 
+from dataclasses import replace
+
 import pytest
 
 from image_spans import checks
 from image_spans.case import Bench
+from image_spans.checks.contract import LONG
 from image_spans.conversation import Conversation, Image, Message, Text
 from image_spans.engine import diagnosed, verify
 from image_spans.errors import ConfigError
 from image_spans.findings import Finding
-from support import ToyTokenizer, contract, subject
+from support import MARKERS, ToyTokenizer, contract, subject
 
 TOY = ToyTokenizer()
 O, C, S, SC, P = (TOY.token_to_id(token) for token in ("<image>", "</image>", "<slice>", "</slice>", "<pad>"))
@@ -20,8 +23,8 @@ SLICES = [*SPAN, S, P, P, P, P, SC, 1010, S, P, P, P, P, SC]
 RIGHT_TWO = [*SPAN, A, *SLICES, B]
 
 
-def failing(ids, conversation=ONE, **promised):
-    """Check to message, of the checks that fail on these ids."""
+def findings(ids, conversation=ONE, **promised):
+    """Check to finding, of the checks that fail on these ids."""
     one = subject(lambda tokenizer, given: ids, returns=("image_bounds",) if isinstance(ids, dict) else (), **promised)
     case = Bench(one).case(conversation)
     found = {}
@@ -29,8 +32,14 @@ def failing(ids, conversation=ONE, **promised):
         if check.family == "single" and check.inapplicable(one.contract, one.returns) is None:
             verdict = checks.judge(case, name)
             if isinstance(verdict, Finding):
+                assert verdict.check == name
                 found[name] = diagnosed(case, verdict)
-    return {name: finding.message for name, finding in found.items()}
+    return found
+
+
+def failing(ids, conversation=ONE, **promised):
+    """Check to message, of the checks that fail on these ids."""
+    return {name: finding.message for name, finding in findings(ids, conversation, **promised).items()}
 
 
 @pytest.mark.parametrize(
@@ -56,6 +65,7 @@ def test_right_ids_are_silent(ids, conversation):
         ([O, C, A], "spans.slots", "a span of image 0 is empty, expected 4 slots"),
         ([O, P, P, P, C, A], "spans.slots", "a span of image 0 has 3 slots, expected 4"),
         ([*SPAN, A, P], "spans.slots", "1 placeholder outside any span"),
+        ([*SPAN, A, P, P], "spans.slots", "2 placeholders outside any span"),
         ([A, *SPAN], "spans.order", "an image stands at another place in the text than declared"),
         ([*SPAN], "text.survives", "the text of message 0 is '', expected 'a'"),
         ([*SPAN, B], "text.survives", "the text of message 0 is 'b', expected 'a'"),
@@ -94,6 +104,15 @@ def test_adjacent_runs_may_have_a_bound_each():
 
 def test_images_in_another_order():
     assert failing([*SLICES, A, *SPAN, B], TWO) == {
+        "spans.order": "the images stand in the order [1, 0], expected [0, 1]"
+    }
+
+
+def test_runs_in_another_order():
+    """Nothing but their lengths tells them apart."""
+    run = {"images": {**RUN["images"], "slots": "minicpm", "options": {"slots": 4}}, "slices": None}
+    assert failing([P] * 4 + [A] + [P] * 12 + [B], TWO, **run) == {}
+    assert failing([P] * 12 + [A] + [P] * 4 + [B], TWO, **run) == {
         "spans.order": "the images stand in the order [1, 0], expected [0, 1]"
     }
 
@@ -181,7 +200,7 @@ def verdict_of(check, pipeline, conversation=ONE, *, returns=(), paths=None, tok
     one = subject(lambda _, given: pipeline(given), returns=returns, paths=paths or {}, tokenizer=tokenizer, **promised)
     case = Bench(one).case(conversation)
     verdict = checks.judge(case, check)
-    assert verdict is None or isinstance(verdict, (Finding, checks.NotJudged))
+    assert verdict is None or isinstance(verdict, checks.NotJudged) or verdict.check == check
     return diagnosed(case, verdict) if isinstance(verdict, Finding) else verdict
 
 
@@ -368,7 +387,8 @@ def test_where_text_differs_is_pointed_at():
     ],
 )
 def test_what_cannot_be_judged_says_because_of_what(check, ids, blocker):
-    assert verdict_of(check, lambda given: ids) == checks.NotJudged(blocker)
+    blocked = verdict_of(check, lambda given: ids)
+    assert (blocked, blocked.on) == (checks.NotJudged(blocker), ONE)
 
 
 def test_a_verdict_is_asked_once(monkeypatch):
@@ -396,6 +416,221 @@ def test_not_judged_blocks_nothing_unless_it_was_blocked_itself(monkeypatch):
     assert checks.blocking(case, ["my.quiet", "my.blocked"]) == checks.NotJudged("my.other")
 
 
+# ---------------------------------------------------------------- where, and what belongs there
+
+NUMBER, OVER = TOY.token_to_id("<image_id>"), TOY.token_to_id("</image_id>")
+WIDE = Image(450, 447)  # two slices side by side: those of 449 x 449 stand one below the other
+WIDE_SLICES = [token_id for token_id in SLICES if token_id != 1010]
+BOTH = Conversation([Message("user", [Image(449, 449), Text("a"), WIDE, Text("b")])])
+GRID = {
+    "images": {
+        "grammar": "rows", "row_break": "<slice>", "close": "</image>", "placeholder": "<pad>",
+        "slots": "pixtral", "options": {"size": 64},
+    },
+    "slices": None,
+}  # fmt: skip
+SIX = Conversation([Message("user", [Image(48, 32), Text("a")])])
+LAST = Conversation([Message("user", [Text("a"), Image(1, 1)])])
+
+
+@pytest.mark.parametrize(
+    ("ids", "conversation", "promised", "check", "at", "expected", "cause"),
+    [
+        ([P, P, P, P, C, A], ONE, {}, "spans.matched", 0, "<image> (1)", "marker-lost"),
+        ([O, P, P, P, P, A], ONE, {}, "spans.matched", 6, "</image> (2)", "marker-lost"),
+        ([*SPAN, C, O, A], ONE, {}, "spans.matched", 6, "", "marker-surplus"),
+        ([*SPAN, O, A], ONE, {}, "spans.matched", 8, "", "marker-surplus"),
+        ([A], ONE, {}, "spans.expected", 1, "<image> (1)", "images-dropped"),
+        ([*SPAN, *SPAN, A], ONE, {}, "spans.expected", 6, "no marker", "image-doubled"),
+        ([*SLICES, A], ONE, {}, "spans.expected", 6, "no marker", "unknown"),
+        ([*SPAN, A, *SLICES[:12], B], TWO, {}, "spans.expected", 20, "<slice> (3)", "tile-missing"),
+        ([P, P, A, P, P], ONE, RUN, "spans.expected", 3, "no marker", "unknown"),
+        ([A], ONE, RUN, "spans.expected", 1, "<pad> (7)", "images-dropped"),
+        ([NUMBER, 1049, OVER, *SPAN, A], ONE, NUMBERED, "spans.expected", 1, "'0'", "number-differs"),
+        ([*SPAN, A, *WIDE_SLICES, B], TWO, {}, "spans.expected", 19, r"'\n'", "row-break-differs"),
+        ([P, P, P, C, P, P, P, S, A], SIX, GRID, "spans.expected", 3, "<slice> (3)", "markers-swapped"),
+        ([O, P, P, P, C, A], ONE, {}, "spans.slots", 1, "4 slots", "slots-off-by-one"),
+        ([*SPAN, A, P], ONE, {}, "spans.slots", 7, "no placeholder", "stray-placeholder"),
+        ([P, P, P, P, O, C, A], ONE, {}, "spans.slots", 0, "no placeholder", "marker-misplaced"),
+        ([O, C, A], ONE, {}, "spans.slots", 1, "4 slots", "span-empty"),
+        ([*SLICES, A, *SPAN, B], TWO, {}, "spans.order", 6, "image 1", "images-reordered"),
+        ([*WIDE_SLICES, A, *SLICES, B], BOTH, {}, "spans.order", 12, "image 0", "images-reordered"),
+        ([A, *SPAN], ONE, {}, "spans.order", 1, "", "image-moved"),
+        ([*SPAN, A], LAST, {}, "spans.order", 0, "", "image-moved"),
+        ([BOS, *SPAN, A], ONE, {}, "bos.placement", 0, "no BOS", "bos-undeclared"),
+        ([*SPAN, BOS, A], ONE, {}, "bos.placement", 6, "no BOS", "bos-undeclared"),
+        ([*SPAN, A], ONE, {"template": {"user": ["<s>", ""]}}, "bos.placement", 0, "no BOS", "bos-missing"),
+        ([*SPAN, A], ONE, {"bos": "exactly_once"}, "bos.placement", 0, "<s> (0)", "bos-missing"),
+        ([*SPAN, A], ONE, {"bos": "after_images"}, "bos.placement", 6, "<s> (0)", "bos-missing"),
+        ([*SPAN, BOS, A], ONE, {"bos": "exactly_once"}, "bos.placement", 6, "no BOS", "bos-misplaced"),
+        ([BOS, *SPAN, BOS, A], ONE, {"bos": "exactly_once"}, "bos.placement", 7, "no BOS", "bos-per-segment"),
+        ([BOS, *SPAN, BOS, A], ONE, {"bos": "after_images"}, "bos.placement", 0, "no BOS", "bos-per-segment"),
+        ([*SPAN, -5], ONE, {}, "pipeline.encodes", 6, "", "id-outside"),
+        (None, ONE, {}, "pipeline.encodes", None, "", "bad-return"),
+    ],
+)  # fmt: skip
+def test_where_and_what_belongs_there(ids, conversation, promised, check, at, expected, cause):
+    found = findings(ids, conversation, **promised)
+    assert list(found) == [check]
+    assert (found[check].at, found[check].expected, found[check].cause.name) == (at, expected, cause)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "at", "expected"),
+    [
+        ([[2, 5]], 1, "bounds (1, 5)"),
+        ([], 1, "bounds (1, 5)"),
+        ([[1, 5], [1, 5]], 1, "bounds None"),
+        ([[1, 5], [3, 5]], 3, "bounds None"),
+        ([[1, 5], [90, 95]], 7, "bounds None"),
+        ([[1, 5], [-2, 5]], 0, "bounds None"),
+        ([[1, 5], [0, 1]], 0, "bounds None"),
+    ],
+)
+def test_where_bounds_are_wrong(bounds, at, expected):
+    found = findings({"input_ids": [*SPAN, A], "image_bounds": bounds})["spans.bounds"]
+    assert (found.at, found.expected) == (at, expected)
+    assert found.facts == {"bounds": ([tuple(pair) for pair in bounds], [(1, 5)])}
+
+
+def test_bounds_that_are_not_there():
+    found = verdict_of("spans.bounds", lambda given: [*SPAN, A])
+    assert found.message == "bounds 0 are missing, the placeholders stand at (1, 5)"
+    inapplicable = checks.checks()["spans.bounds"].inapplicable
+    assert inapplicable(contract(), frozenset()) == "the pipeline does not return image_bounds"
+
+
+def test_what_is_said_of_images_in_another_sequence():
+    rows = [P, P, P, C, P, P, P, S, A]
+    assert failing(rows, SIX, **GRID) == {"spans.expected": "2 spans for 1 images, in another sequence than expected"}
+    three = failing([P, P, P, S, P, P, P, S, P, P, P, C, A], SIX, **GRID)
+    assert three == {"spans.expected": "3 placeholder runs, expected 2; 2 row breaks, expected 1"}
+    typed = Conversation([Message("user", [Text("<image>")])])
+    plain = failing([1000 + ord(character) for character in "<image>"], typed, literals="interpret")
+    assert plain == {"spans.expected": "0 image spans, expected 1"}
+
+
+def test_five_images_are_tried_in_every_order():
+    many = Conversation([Message("user", [Image(1, 1)] * 4 + [Image(449, 449)])])
+    assert failing([*SLICES, *SPAN * 4], many) == {
+        "spans.order": "the images stand in the order [4, 0, 1, 2, 3], expected [0, 1, 2, 3, 4]"
+    }
+
+
+def test_images_that_moved_beside_others_that_did_not():
+    """[....]a[....]b of a[....]b[....]: the first place where text differs, though blanks came on top."""
+    given = Conversation([Message("user", [Text("a"), Image(1, 1), Text("b"), Image(1, 1)])])
+    said = {"spans.order": "an image stands at another place in the text than declared"}
+    assert failing([*SPAN, A, *SPAN, B], given) == said
+    assert failing([*SPAN, A, 1032, *SPAN, 1032, B], given) == said
+    assert failing([A, B, *SPAN, *SPAN], given) == said
+    assert failing([A, *SPAN, 1032, B, *SPAN], given) == {
+        "text.survives": "the text of message 0 is ' b', expected 'b'"
+    }
+    apart = Conversation([Message("user", [Text("a b"), Image(1, 1), Text("c")])])
+    assert failing([1032, A, 1032, B, 1000 + ord("c"), *SPAN], apart) == said
+    blank = Conversation([Message("user", [Text("a "), Image(1, 1), Text("b")])])
+    assert failing([A, *SPAN, 1032, B], blank) == said
+    blank = Conversation([Message("user", [Text("a"), Image(1, 1), Text(" b")])])
+    assert failing([A, 1032, *SPAN, B], blank) == said
+
+
+def test_text_that_became_a_token_of_its_spelling_moved_no_image():
+    typed = Conversation([Message("user", [Image(1, 1), Text("</s>")])])
+    assert failing([*SPAN, 900], typed) == {"text.survives": "the text of message 0 is '</s>', expected '</s>'"}
+
+
+def test_text_of_the_template():
+    chat = {"template": {"user": ["U:", "\n"]}}
+    two = Conversation([Message("user", [Text("a")]), Message("user", [Text("")])])
+    u, colon, newline = 1000 + ord("U"), 1000 + ord(":"), 1010
+    assert failing([u, colon, A, newline, u, colon, newline], two, **chat) == {}
+    lost = findings([u, colon, newline, u, colon, newline], two, **chat)["text.survives"]
+    assert lost.message == r"the text of message 0 is 'U:\nU:\n', expected 'U:a\nU:\n'"
+    assert (lost.at, lost.expected) == (2, r"'a\nU:\n'")
+    bare = findings([u, *SPAN, newline], Conversation([Message("user", [Image(1, 1)])]), **chat)["text.survives"]
+    assert (bare.message, bare.at, bare.expected) == ("the text is 'U', expected 'U:'", 1, "':'")
+    long = Conversation([Message("user", [Text("a" + "b" * 20)])])
+    assert findings([A], long)["text.survives"].expected == f"'{'b' * 12}'"
+    first = findings([B, *SPAN], Conversation([Message("user", [Text("a"), Image(1, 1)])]))["text.survives"]
+    assert (first.at, first.expected, first.cause.name) == (0, "'a'", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("count", "message"),
+    [
+        (4, "4 BOS at 0, 1, 2, 3, declared none"),
+        (5, "5 BOS at 0, 1, 2, 3, ..., declared none"),
+        (6, "6 BOS at 0, 1, 2, 3, ..., declared none"),
+    ],
+)
+def test_many_bos(count, message):
+    assert failing([BOS] * count + [*SPAN, A]) == {"bos.placement": message}
+
+
+def test_bos_that_the_template_spells_elsewhere():
+    for template in ({"begin": ["<s>", ""]}, {"end": ["", "<s>"]}, {"begin": ["<s", ">"]}):
+        ids = [*SPAN, A, BOS] if "end" in template else [BOS, *SPAN, A]
+        assert failing(ids, template={"user": ["", ""], **template}) == {}
+
+
+def test_bos_behind_images_that_are_not_all_there():
+    declared = {"bos": "after_images"}
+    assert failing([A], **declared)["bos.placement"] == "no BOS, declared one at the start"
+    assert failing([O, C, A], **declared)["bos.placement"] == "no BOS, declared one at the start"
+    assert failing([BOS, O, C, A], **declared) == {"spans.slots": "a span of image 0 is empty, expected 4 slots"}
+    typed = Conversation([Message("user", [Image(1, 1), Text("a<pad>")])])
+    assert failing([*SPAN, BOS, A, P], typed, literals="interpret", **declared) == {}
+    wrong = failing([*SPAN, A, P, BOS], typed, literals="interpret", **declared)
+    assert wrong == {"bos.placement": "1 BOS at 8, declared one behind the last image"}
+
+
+def test_bos_that_there_is_none_of():
+    def of(**promised):
+        one = subject(lambda tokenizer, given: [*SPAN, A], **promised)
+        return checks.judge(Bench(replace(one, facts=replace(one.facts, bos=None))).case(ONE), "bos.placement")
+
+    assert of(template={"user": ["", ""], "begin": ["", ""]}) is None
+    found = of(bos="exactly_once")
+    assert (found.message, found.expected) == ("no BOS, declared one at the start", "BOS")
+
+
+def test_what_judges_may_fail(monkeypatch):
+    def fails(case):
+        raise KeyError("x")
+
+    monkeypatch.setitem(checks._REGISTRY, "my.rule", checks.Check("my.rule", "single", fails, (), checks._always, None))
+    found = verdict_of("my.rule", lambda given: [*SPAN, A])
+    assert (found.message, found.cause.name) == ("judging raised KeyError: 'x'", "judging-raised-KeyError")
+
+
+def test_a_pipeline_that_does_not_end():
+    """Also where it was found out on another conversation, which is then the one to show."""
+    from image_spans.foreign import TookTooLong
+
+    one = subject(lambda tokenizer, given: [*SPAN, A])
+    bench = Bench(one)
+    bench.stuck = TookTooLong("did not end within 1 s"), TWO
+    found = checks.judge(bench.case(ONE), "pipeline.encodes")
+    assert (found.check, found.message, found.conversation) == ("pipeline.encodes", "did not end within 1 s", TWO)
+    assert diagnosed(bench.case(ONE), found).cause.name == "does-not-end"
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "cause"),
+    [
+        (KeyError("x"), "raised KeyError: 'x'", "raised-KeyError"),
+        (ValueError("x"), "raised ValueError: x", "refused"),
+    ],
+)
+def test_what_a_pipeline_raises(error, message, cause):
+    def pipeline(given):
+        raise error
+
+    found = verdict_of("pipeline.encodes", pipeline)
+    assert (found.message, found.cause.name) == (message, cause)
+
+
 # ---------------------------------------------------------------- typed markers
 
 TYPED = Conversation([Message("user", [Image(1, 1), Text("a<pad>")])])
@@ -418,6 +653,7 @@ def by_hand(table, otherwise=()):
         ([*SPAN, A, *SPELLED], None),
         ([*SPAN, A, P], "text that spells markers gives 1 structural token too many"),
         ([*SPAN, A, P, O, C], "text that spells markers gives 3 structural tokens too many"),
+        ([*SPAN, A, O, C], "text that spells markers gives 2 structural tokens too many"),
         ([A, *SPELLED], "text that spells markers gives 3 structural tokens too few"),
         ([O, P, P, P, C, A, *SPELLED], "text that spells markers gives shifted spans"),
         ([*SPAN, A], "the text of message 0 is 'a', expected 'a<pad>'"),
@@ -476,8 +712,6 @@ def test_typed_bos_beside_a_real_one():
 
 
 def test_a_tokenizer_without_bos_has_none_to_judge():
-    from dataclasses import replace
-
     one = subject(lambda tokenizer, given: [*SPAN, A, *SPELLED])
     one = replace(one, facts=replace(one.facts, bos=None))
     assert checks.judge(Bench(one).case(TYPED), "literals.policy") is None
@@ -741,6 +975,10 @@ def test_append_adds_a_turn_of_plain_text(roles, last, added):
 
 def test_paths():
     assert verdict_of("paths.agree", assembled, paths={"cached": assembled}) is None
+    calls = iter([[*SPAN, A], None])
+    found = verdict_of("paths.agree", lambda given: next(calls))
+    assert found.message == "a second call raised BadEncoding: the result is a NoneType, not a list of ids"
+    assert found.cause.name == "keeps-state"
     calls = iter([[*SPAN, A], [*SPAN, B]])
     found = verdict_of("paths.agree", lambda given: next(calls))
     assert found.message == "a second call gives 7 ids instead of 7, other from position 6"
@@ -814,8 +1052,6 @@ def test_unk_may_be_the_placeholder_by_declaration():
 
 
 def test_known_ids_and_contexts():
-    from dataclasses import replace
-
     one = subject()
     verify(replace(one, known_ids={"<image>": 1, "</image>": 2}), ONE, "contract.tokens")
     with pytest.raises(Finding, match="'<image>' has the id 1, known is 5"):
@@ -831,8 +1067,6 @@ def test_known_ids_and_contexts():
 
 
 def test_contract_bos():
-    from dataclasses import replace
-
     verify(subject(tokenizer=ToyTokenizer(bos=True), bos="exactly_once"), ONE, "contract")
     varies = Odd(encode=lambda text: [0, *TOY.encode_markup(text)] if text else [])
     with pytest.raises(Finding, match="for 'a' the native call gives <s> a, expected a"):
@@ -840,6 +1074,393 @@ def test_contract_bos():
     one = subject(bos="exactly_once")
     with pytest.raises(Finding, match="bos: exactly_once is declared, but this tokenizer has no BOS"):
         verify(replace(one, facts=replace(one.facts, bos=None)), ONE, "contract.bos")
+
+
+UNREADABLE = "look-up by text and by id disagree: an added token was not renamed or re-indexed"
+
+
+class Glued(ToyTokenizer):
+    """Reads markers in some contexts alone: ``spoils`` takes the text."""
+
+    def __init__(self, spoils):
+        super().__init__()
+        self.spoils = spoils
+
+    def encode_markup(self, text):
+        return self.encode_text(text) if self.spoils(text) else super().encode_markup(text)
+
+
+class Twice(ToyTokenizer):
+    def encode_markup(self, text):
+        return [token_id for one in super().encode_markup(text) for token_id in [one] * (2 if one == 1 else 1)]
+
+
+class Silent(Odd):
+    def encode_markup(self, text):
+        return []
+
+
+def atomic(why, said):
+    return f"image_open '<image>' is not one id {why}: {said}", "marker-not-atomic"
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "changes", "message", "cause", "sentence"),
+    [
+        (
+            Odd(ids={"<image>": None}),
+            {},
+            "image_open '<image>' is not in the vocabulary; its text encodes to <image>",
+            "marker-missing",
+            "the vocabulary has no token '<image>': every image_open would be lost or become unk",
+        ),
+        (
+            ToyTokenizer(specials=MARKERS[1:]),
+            {},
+            "image_open '<image>' is not in the vocabulary; its text encodes to < i m a g e >",
+            "marker-missing",
+            None,
+        ),
+        (
+            Silent(ids={"<pad>": None}),
+            {},
+            "placeholder '<pad>' is not in the vocabulary; its text encodes to nothing",
+            "marker-missing",
+            None,
+        ),
+        (
+            Odd(ids={"<image>": 77}, named={"unk": 77}),
+            {},
+            "image_open '<image>' is not in the vocabulary, it gives the id of unk (77); its text encodes to <image>",
+            "marker-missing",
+            None,
+        ),
+        (
+            Odd(ids={"<image>": 5}),
+            {},
+            "image_open '<image>' has the id 5, but that id is '<image_id>'",
+            "marker-renamed",
+            UNREADABLE,
+        ),
+        (
+            Odd(ids={"</slice>": 1}),
+            {},
+            "slice_close '</slice>' has the id 1, but that id is '<image>'",
+            "marker-renamed",
+            None,
+        ),
+        *(
+            (
+                Odd(named={name: 7}),
+                {},
+                f"placeholder '<pad>' has the id of {name} (7)",
+                "marker-is-special",
+                f"placeholder is {name}: padding, BOS or EOS and image tokens cannot be told apart",
+            )
+            for name in ("bos", "eos", "pad")
+        ),
+        *(
+            (
+                ToyTokenizer(),
+                {"known_ids": {"<image>": 1, "</image>": known}},
+                f"'</image>' has the id 2, known is {known}",
+                "id-changed",
+                "this is not the vocabulary that the subject names, or its added tokens moved",
+            )
+            for known in (1, 3)
+        ),
+        (
+            Odd(empty=True),
+            {},
+            "ordinary text 'hello' encodes to nothing",
+            "tokenizer-empty",
+            "the tokenizer loaded empty, or without its decoder",
+        ),
+        (
+            Odd(mute=True),
+            {},
+            "ordinary text 'hello' encodes to 5 ids that decode to no letter",
+            "tokenizer-empty",
+            None,
+        ),
+        (
+            Glued(lambda text: text == "word<image>word"),
+            {"markers_as_text": True},
+            *atomic("glued to a word", "w o r d < i m a g e > w"),
+            "the tokenizer does not read '<image>' from text glued to a word; "
+            "if the pipeline inserts ids, declare markers: ids",
+        ),
+        (
+            Glued(lambda text: text == "\n<image>" or text == "<image>\na"),
+            {"markers_as_text": True},
+            *atomic("before a newline", r"< i m a g e > \n a"),
+            None,
+        ),
+        (
+            Glued(lambda text: text.startswith("</image><image>")),
+            {"markers_as_text": True},
+            *atomic("beside another marker", "< / i m a g e > < i m a"),
+            None,
+        ),
+        *(
+            (
+                Glued(lambda text, read=read: text == read),
+                {"markers_as_text": True},
+                *atomic(where, said),
+                None,
+            )
+            for read, where, said in (
+                ("a\n<image>", "after a newline", r"a \n < i m a g e >"),
+                ("a <image>", "after a blank", "a   < i m a g e >"),
+                ("(<image>)", "after a bracket", "( < i m a g e > )"),
+            )
+        ),
+        (
+            Odd(ids={"<image>": 2}),
+            {},
+            "image_open '<image>' has the id 2, but that id is '</image>'",
+            "marker-renamed",
+            None,
+        ),
+        (Twice(), {"markers_as_text": True}, *atomic("alone", "<image> <image>"), None),
+        (Glued(lambda text: "<image>" in text), {}, None, None, None),  # the pipeline inserts ids
+        (ToyTokenizer(), {"markers_as_text": True}, None, None, None),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_the_vocabulary(tokenizer, changes, message, cause, sentence):
+    found = checks.checks()["contract.tokens"].judge(replace(subject(tokenizer=tokenizer), **changes))
+    assert (found and found.message, found and found.cause.name) == (message, cause)
+    if found is not None:
+        assert (found.check, found.subject) == ("contract.tokens", "toy")
+    if sentence is not None:
+        assert found.cause.sentence == sentence
+
+
+def test_a_role_that_shares_its_id(monkeypatch):
+    """Both look-ups by id give what was asked for: only the roles tell."""
+    tokenizer = Odd(ids={"</image>": 1})
+    names = iter(["<image>", "</image>"])
+    monkeypatch.setattr(tokenizer, "id_to_token", lambda token_id: next(names))
+    found = checks.checks()["contract.tokens"].judge(subject(tokenizer=tokenizer))
+    assert (found.message, found.cause.name) == ("image_close and image_open are both the id 1", "marker-shared")
+    assert found.cause.sentence == "two roles share one id, so spans cannot be told apart"
+
+
+def asked(monkeypatch, method, check, **changes):
+    """What a precheck gives to the tokenizer."""
+    texts = []
+    tokenizer = ToyTokenizer()
+    own = getattr(tokenizer, method)
+
+    def watched(text):
+        texts.append(text)
+        return own(text)
+
+    one = replace(subject(tokenizer=tokenizer, **changes.pop("promised", {})), **changes)
+    monkeypatch.setattr(tokenizer, method, watched)
+    assert checks.checks()[check].judge(one) is None
+    return texts
+
+
+def test_what_is_tried_on_the_tokenizer(monkeypatch):
+    assert asked(monkeypatch, "encode", "contract.bos") == [
+        "", "a", "hello", " hello", "hello ", "\n", " ", "Hello, world!", "a\n\nb", "\u4f60\u597d", "\U0001f600", "0",
+        "def f(x):\n    return x", "\u2581", "e\u0301", LONG,
+    ]  # fmt: skip
+    texts = asked(monkeypatch, "encode_text", "contract.tokens")
+    assert texts == ["hello", "Hello, world!", "the picture shows 42 cats", "a\nb", "x  y"]
+    texts = asked(monkeypatch, "encode_markup", "contract.tokens", markers_as_text=True)
+    assert texts[:14] == [
+        "<image>", "word<image>word", "a\n<image>", "<image>\na", "a <image>", "(<image>)", "</image><image></image>",
+        "</image>", "word</image>word", "a\n</image>", "</image>\na", "a </image>", "(</image>)",
+        "<image></image><image>",
+    ]  # fmt: skip
+    assert asked(monkeypatch, "encode_markup", "contract.tokens", markers_as_text=True, promised=RUN) == [
+        "<pad>", "word<pad>word", "a\n<pad>", "<pad>\na", "a <pad>", "(<pad>)", "<pad><pad><pad>",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("encode", "message"),
+    [
+        (lambda text: [0, *TOY.encode_markup(text)] if text else [], "for 'a' the native call gives <s> a, expected a"),
+        (lambda text: [], "for 'a' the native call gives nothing, expected a"),
+        (
+            lambda text: [*TOY.encode_markup(text), *[900] * (text == "")],
+            "for '' the native call gives </s>, expected nothing",
+        ),
+        (
+            lambda text: [*TOY.encode_markup(text), *[900] * (text == "Hello, world!")],
+            "for 'Hello, world!' the native call gives H e l l o ,   w, expected H e l l o ,   w",
+        ),
+        (
+            lambda text: TOY.encode_markup(text.replace("\u4f60", "a\n")),
+            r"for '\u4f60\u597d' the native call gives a \n \u597d, expected \u4f60 \u597d",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_the_native_call(encode, message):
+    found = checks.checks()["contract.bos"].judge(subject(tokenizer=Odd(encode=encode)))
+    assert (found.check, found.message, found.cause.name) == ("contract.bos", message, "bos-varies")
+    assert found.cause.sentence == ("what the native call adds depends on the text, so nothing can be stripped by rule")
+
+
+def test_a_contract_that_wants_bos_where_there_is_none():
+    def of(**promised):
+        one = subject(**promised)
+        return checks.checks()["contract.bos"].judge(replace(one, facts=replace(one.facts, bos=None)))
+
+    assert of() is None
+    for bos in ("exactly_once", "after_images"):
+        found = of(bos=bos)
+        assert (found.check, found.cause.name) == ("contract.bos", "bos-undefined")
+        assert found.message == f"bos: {bos} is declared, but this tokenizer has no BOS"
+        assert found.cause.sentence == "neither does the native call add a BOS nor does the library name one"
+
+
+# ---------------------------------------------------------------- related conversations
+
+
+def sizes_seen(given, **promised):
+    """The sizes that a right pipeline is given by ``relations.prefix``, besides those of the conversation."""
+    seen = []
+
+    def watched(conversation):
+        seen.append(tuple((image.width, image.height) for image in conversation.images))
+        return assembled(conversation)
+
+    returned = promised.pop("by", watched)
+
+    def pipeline(conversation):
+        watched(conversation)
+        return returned(conversation)
+
+    said = verdict_of("relations.prefix", pipeline, given, **promised)
+    return said, seen[1:]
+
+
+@pytest.mark.parametrize(
+    ("size", "other"),
+    [
+        ((1, 1), (900, 900)),
+        ((448, 448), (900, 900)),
+        ((449, 448), (64, 64)),
+        ((448, 449), (64, 64)),
+        ((1000, 201), (64, 64)),
+    ],
+)
+def test_other_sizes_where_the_vision_side_counts(size, other):
+    """As many pixels as MiniCPM-V leaves whole are few; of many, few are made, and of few many."""
+    own = delivering(lambda given, number: given.images[number].width)
+    given = Conversation([Message("user", [Text("a"), Image(*size)])])
+    said, seen = sizes_seen(given, by=own, **FEATURES)
+    assert (said, seen) == (None, [(other,)])
+
+
+def test_other_sizes_have_another_layout(tmp_path):
+    near = Conversation([Message("user", [Text("a"), Image(901, 901)])])
+    assert sizes_seen(near, by=lambda given: assembled(given, size_of=small_or_900)) == (None, [((64, 64),)])
+    fixed = {"slices": None}
+    for size, other in ((900, 64), (64, 900)):
+        given = Conversation([Message("user", [Text("a"), Image(size, size)])])
+        assert sizes_seen(given, by=lambda _: [A, *SPAN], **fixed) == (None, [((other, other),)])
+
+
+def small_or_900(image, number, given):
+    return Image(900, 900) if image.width >= 900 else image
+
+
+OWN_RULE = """
+from image_spans.slicing import Block, Layout
+def picky(width, height, number_of_images):
+    if width != 5:
+        raise ValueError("five pixels")
+    return Layout(Block(1, 4 * number_of_images))
+def most(width, height, number_of_images):
+    if width == 900:
+        raise ValueError("not 900")
+    return Layout(Block(1, 4 * number_of_images))
+"""
+
+
+def test_other_sizes_that_a_rule_refuses(tmp_path):
+    (tmp_path / "rules_of_the_relations_of_this_test.py").write_text(OWN_RULE)
+    given = Conversation([Message("user", [Text("a"), Image(5, 5)])])
+    for rule, said, seen in (("picky", checks.NOT_JUDGED, []), ("most", None, [((64, 64),)])):
+        images = {**RUN["images"], "slots": f"rules_of_the_relations_of_this_test:{rule}"}
+        promised = contract(images=images, slices=None).locate(tmp_path)
+        assert sizes_seen(given, by=lambda _: [A, P, P, P, P], promised=promised) == (said, seen)
+
+
+def test_what_is_refused_has_no_relations():
+    typed = Conversation([Message("user", [Image(1, 1), Text("a<pad>"), Image(2, 2)])])
+    for name in ("relations.prefix", "relations.swap", "relations.append"):
+        assert verdict_of(name, refusing("no <pad>"), typed, literals="reject") == checks.NOT_JUDGED
+
+
+def test_swap_is_blocked_by_what_is_wrong_in_the_swapped():
+    def closes_not(given):
+        made = delivering(lambda given, number: given.images[number].width)(given)
+        return {**made, "input_ids": made["input_ids"][:-1]} if given.images[0] == Image(2, 2) else made
+
+    assert verdict_of("relations.swap", closes_not, APART, **FEATURES) == checks.NotJudged("spans.slots")
+
+
+def test_swap_says_what_belongs_there():
+    growing = delivering(lambda given, number: given.images[0].width if number == 1 else given.images[number].width)
+    shrinking = delivering(lambda given, number: 3 - given.images[number].width if number == 0 else 2)
+    for pipeline, wrong in ((growing, 1), (shrinking, 0)):
+        found = verdict_of("relations.swap", pipeline, APART, **FEATURES)
+        said = f"after swapping images 0 and 1, image {wrong} does not have the span that its size had before"
+        assert (found.message, found.expected) == (said, "another span")
+
+
+def test_append_says_what_belongs_there():
+    for slots in (lambda given, number: len(given.messages), lambda given, number: 9 - len(given.messages)):
+        found = verdict_of("relations.append", delivering(slots), APART, **FEATURES)
+        assert (found.at, found.expected) == (0, "the same span")
+
+
+# ---------------------------------------------------------------- typed markers, to the last word
+
+
+@pytest.mark.parametrize(
+    ("ids", "at", "expected", "cause"),
+    [
+        ([*SPAN, A, P], 7, "text", "literal-became-structure"),
+        ([A, *SPELLED], 6, "<image> (1)", None),
+        ([O, P, P, P, C, A, *SPELLED], 1, "<pad> (7)", None),
+        ([*SPAN, A, 900, *SPELLED], 7, "'pad>'", None),
+    ],
+)
+def test_where_typed_markers_shift_spans(ids, at, expected, cause):
+    found = verdict_of("literals.policy", by_hand({"a<pad>": ids}), TYPED)
+    assert (found.at, found.expected) == (at, expected)
+    assert cause is None or found.cause.name == cause
+
+
+def test_where_typed_bos_is_told():
+    typed = Conversation([Message("user", [Image(1, 1), Text("<s>")])])
+    spelled = [1000 + ord(character) for character in "<s>"]
+    for literals, ids, at in (("plain", [*SPAN, BOS], 6), ("interpret", [*SPAN, *spelled], 0)):
+        found = verdict_of("literals.policy", by_hand({"<s>": ids}), typed, literals=literals)
+        assert (found.at, found.expected, found.facts) == (at, "text", {"typed": True})
+
+
+def test_a_tokenizer_without_bos_has_none_to_interpret():
+    one = subject(lambda tokenizer, given: [*SPAN, A, P], literals="interpret")
+    one = replace(one, facts=replace(one.facts, bos=None))
+    assert checks.judge(Bench(one).case(TYPED), "literals.policy") is None
+
+
+def test_one_of_several_markers_in_a_refusal_will_do():
+    typed = Conversation([Message("user", [Text("<pad>"), Text("<image>")])])
+    assert verdict_of("literals.policy", refusing("no <pad>"), typed, literals="reject") is None
+    accepted = verdict_of("literals.policy", by_hand({}), typed, literals="reject")
+    assert (accepted.message, accepted.at) == ("typed <image> was accepted, declared: reject", 0)
+    assert accepted.facts == {"spelled": ["<image>", "<pad>"]}
+    unclear = verdict_of("literals.policy", refusing("no"), typed, literals="reject")
+    assert unclear.facts == {"spelled": ["<image>", "<pad>"]}
 
 
 # ---------------------------------------------------------------- the registry
@@ -864,9 +1485,50 @@ def test_own_checks(monkeypatch):
     bare = checks.check("mine.bare")(lambda case: None)
     assert (checks.checks()["mine.bare"].judge, checks.checks()["mine.bare"].summary) == (bare, "")
     assert checks.checks()["mine.bare"].positions is None
+    assert checks.checks()["mine.bare"].examples == ()
+    checks.check("mine.two.dots", examples=[ONE])(lambda case: None)
+    dotted = checks.checks()["mine.two.dots"]
+    assert (dotted.group, dotted.examples) == ("mine", (ONE,))
     for name in ("nogroup", "my.ru-le", ""):
         with pytest.raises(ConfigError, match=r"a check's name has the form group\.rule, without dashes"):
             checks.check(name)(lambda case: None)
+
+
+ENCODES = ("pipeline.encodes",)
+SPANS = (*ENCODES, "spans.matched", "spans.expected", "spans.slots")
+ORDERED = ("pipeline.encodes", "bos.placement", "spans.matched", "spans.expected", "spans.slots", "spans.order")
+IMAGES = ("start", "middle", "end", "alone", "adjacent", "every_message")
+DESIGN = {
+    "contract.tokens": ("once", (), None),
+    "contract.bos": ("once", (), None),
+    "pipeline.encodes": ("single", (), None),
+    "bos.placement": ("single", ENCODES, None),
+    "spans.matched": ("single", ENCODES, None),
+    "spans.expected": ("single", SPANS[:2], None),
+    "spans.slots": ("single", SPANS[:3], None),
+    "spans.order": ("single", SPANS, None),
+    "spans.bounds": ("single", SPANS, None),
+    "text.survives": ("single", ORDERED, None),
+    "arrays.mark": ("single", SPANS, None),
+    "geometry.agrees": ("single", (*SPANS, "spans.order"), None),
+    "labels.cover_answers": ("single", (*ORDERED, "text.survives"), None),
+    "literals.policy": ("hazard", ENCODES, None),
+    "failures.loud": ("faults", ENCODES, ("start", "none")),
+    "paths.agree": ("variants", ENCODES, None),
+    "relations.prefix": ("variants", ORDERED, IMAGES),
+    "relations.append": ("variants", ORDERED, IMAGES),
+    "relations.swap": ("variants", ORDERED, ("start", "every_message")),
+    "expansion.once": ("variants", ORDERED, None),
+    "truncation.policy": ("limits", ORDERED, None),
+    "batch.agrees": ("batch", ORDERED, ("start", "middle", "end", "adjacent")),
+}
+
+
+def test_all_checks_are_there_as_designed():
+    """A check that is gone, is judged on other draws, or no longer waits for another, would not fail by itself."""
+    registered = checks.checks()
+    assert {name: (check.family, check.needs, check.positions) for name, check in registered.items()} == DESIGN
+    assert [name for name, check in registered.items() if check.examples] == ["text.survives", "truncation.policy"]
 
 
 def test_registry():

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from image_spans.conversation import Conversation, Image, Message, Text
 from image_spans.grammars import Pair
 from image_spans.oracles import Oracle, imbalance, scan
+from image_spans.slicing import Block, Layout
 from support import contract
 
 PAIRS = (Pair("image", "image_open", "image_close", within=("slice",)), Pair("slice", "slice_open", "slice_close"))
@@ -464,3 +465,107 @@ def test_what_is_balanced_has_equal_counts(roles):
 def test_imbalance(roles, said):
     fault = imbalance([(role, 1) for role in roles], PAIRS)
     assert (fault.text if fault else None) == said
+
+
+# ---------------------------------------------------------------- texts of a message that are stripped
+
+
+def two(*parts):
+    return Conversation([Message("user", parts), Message("assistant", [Text(" d ")])])
+
+
+@pytest.mark.parametrize(
+    ("trim", "parts", "gaps"),
+    [
+        ("none", [Text(" a "), SMALL, Text(" b ")], [" a ", " b  d "]),
+        ("text", [Text(" a "), SMALL, Text(" b ")], ["a", "bd"]),
+        ("message", [Text(" a "), SMALL, Text(" b ")], ["a ", " bd"]),
+        # As far as there is text: an image ends it, an empty text does not.
+        ("message", [SMALL, Text(" a "), SMALL, Text(" b "), SMALL], ["", " a ", " b ", "d"]),
+        ("message", [Text(" "), Text(" a "), Text(" "), SMALL], ["a  ", "d"]),
+        ("message", [SMALL, Text(" "), Text(" a "), Text(" ")], ["", "  ad"]),
+        ("text", [Text(" "), Text(" a "), Text(" "), SMALL], ["a", "d"]),
+    ],
+)
+def test_texts_that_are_stripped(trim, parts, gaps):
+    images = sum(part == SMALL for part in parts)
+    expected = Oracle(contract(trim=trim, slices=None)).expected(two(*parts))
+    assert expected.owners == [number for number in range(images) for _ in range(3)]
+    outer = [text for gap, text in enumerate(texts(expected)) if not expected.inside_block(gap)]
+    assert outer == gaps
+
+
+# ---------------------------------------------------------------- parts of one's own
+
+COUNTING = """
+from image_spans.grammars import Fixed, Marker, Slots
+from image_spans.slicing import Block, Layout
+def write(layout, contract, number):
+    return [Marker("image_open"), Fixed(str(number)), Slots(layout.slots), Marker("image_close")]
+def rule(width, height, number_of_images):
+    return Layout(Block(1, 10 * width + number_of_images))
+"""
+
+
+def test_a_grammar_and_a_rule_of_ones_own_see_number_and_count(tmp_path):
+    (tmp_path / "counting_parts_of_this_test.py").write_text(COUNTING)
+    own = {**IMAGES, "grammar": "counting_parts_of_this_test:write", "slots": "counting_parts_of_this_test:rule"}
+    given = user(SMALL, SMALL, Image(2, 1))
+    oracle = Oracle(contract(images=own, slices=None).locate(tmp_path))
+    expected = oracle.expected(given)
+    assert [count for role, count in expected.tokens if role == "placeholder"] == [13, 13, 23]
+    assert [text for text in texts(expected) if text] == ["0", "1", "2"]
+    assert oracle.layout(given, 2) == Layout(Block(1, 23))
+    other = oracle.expected(given, layouts={1: Layout(Block(1, 5)), 2: None})
+    assert [count for role, count in other.tokens if role == "placeholder"] == [13, 5, 23]
+    assert [text for text in texts(other) if text] == ["0", "1", "2"]
+    delivered = Oracle(contract(images={**own, "slots": "from_features"}, slices=None).locate(tmp_path))
+    expected = delivered.expected(given, [(0, 1), (1, 2), (2, 3)])
+    assert [count for role, count in expected.tokens if role == "placeholder"] == [1, 2, 3]
+    assert [text for text in texts(expected) if text] == ["0", "1", "2"]
+
+
+# ---------------------------------------------------------------- runs and what parts them
+
+
+def test_only_runs_of_placeholders_become_one():
+    typed = Oracle(contract(literals="interpret")).expected(user(Text("<image><image><pad><pad>")))
+    assert typed.tokens == [("image_open", 1), ("image_open", 1), ("placeholder", 2)]
+
+
+def test_text_in_front_of_a_run_stays_where_later_ones_touch():
+    expected = Oracle(contract(images=RUN, slices=None)).expected(user(SMALL, Text("a"), SMALL, SMALL, Text("b")))
+    assert (expected.tokens, texts(expected)) == ([("placeholder", 4), ("placeholder", 8)], ["", "a", "b"])
+
+
+def test_a_dummy_prefix_parts_typed_placeholders_alone():
+    oracle = Oracle(contract(images=RUN, slices=None, literals="interpret"))
+    images = Conversation([Message("user", [SMALL]), Message("user", [SMALL])])
+    assert oracle.expected(images, apart="texts").tokens == [("placeholder", 8)]
+    typed = user(SMALL, Text("<pad>"))
+    assert oracle.expected(typed).tokens == [("placeholder", 5)]
+    assert oracle.expected(typed, apart="texts").tokens == [("placeholder", 4), ("placeholder", 1)]
+    assert oracle.expected(user(SMALL, Text("<pad>"), SMALL), apart="texts").tokens == [
+        ("placeholder", 4),
+        ("placeholder", 5),
+    ]
+
+
+def test_pieces_of_typed_markers():
+    oracle = Oracle(contract(literals="interpret"))
+    pieces = [[(piece.text, piece.message) for piece in gap] for gap in oracle.expected(user(Text("a<pad>b"))).gaps]
+    assert pieces == [[("", 0), ("a", 0)], [("b", 0)]]
+    pieces = [[(piece.text, piece.message) for piece in gap] for gap in oracle.expected(user(Text("<pad>b"))).gaps]
+    assert pieces == [[("", 0), ("", 0)], [("b", 0)]]
+
+
+def test_bos_counts_as_no_text():
+    found = scan([50, 0, 51, 1, 0, 52], ROLES, 0)
+    assert [found.places(gap) for gap in (0, 1)] == [[0, 2], [5]]
+    assert [found.gap(gap) for gap in (0, 1)] == [(50, 51), (52,)]
+    assert scan([50, 0, 1], ROLES, None).gap(0) == (50, 0)
+
+
+def test_what_a_template_ends():
+    expected = Oracle(contract(template={"user": ["U:", "\n"], "end": ["", "!"]})).expected(user(Text("a")))
+    assert expected.gaps == [[("U:", None, None), ("", 0, None), ("a", 0, None), ("\n", None, 0), ("!", None, None)]]

@@ -433,3 +433,36 @@ def test_what_is_no_rule(name: str, said: str) -> None:
     with pytest.raises(ConfigError) as error:
         slicing.rule(name)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize("rule", [internvl, llama4])
+def test_how_many_tiles_may_be_asked_for(rule: Any) -> None:
+    for most in (0, 1001):
+        with pytest.raises(ValueError, match=f"^max_patches is {most}; expected 1 to 1000$"):
+            rule.layout(1, 1, 1, max_patches=most)
+    assert rule.layout(1, 1, 1, max_patches=1000).overview == rule.layout(1, 1, 1, max_patches=1).overview
+
+
+def test_internvl_takes_the_first_of_equally_near_grids() -> None:
+    """Of 3 or 4 tiles, 3 x 1 and 2 x 2 are equally near to 2 : 1; the later one needs more than half of its pixels."""
+
+    def tiles(width: int, height: int) -> list[int]:
+        return [len(row) for row in internvl.layout(width, height, 1, min_patches=3, max_patches=4).grid]
+
+    assert tiles(200, 100) == [3]
+    assert tiles(896, 448) == [3]  # half of the pixels, not more
+    assert tiles(898, 449) == [2, 2]
+
+
+def test_internvl_takes_fewer_columns_of_equally_near_grids() -> None:
+    """5 : 4 is as far from 1 : 2 as from 2 : 1."""
+    assert internvl.layout(5, 4, 1, min_patches=2, max_patches=2).grid == ((Block(1, 256),),) * 2
+
+
+def test_internvl_without_any_grid() -> None:
+    assert internvl.layout(1, 1, 1, min_patches=5, max_patches=4) == Layout(Block(1, 256))
+
+
+def test_pixtral_keeps_one_pixel_of_a_line() -> None:
+    assert pixtral.layout(4096, 1, 1, size=1024, patch=1) == Layout(Block(1, 1024))
+    assert pixtral.layout(1, 4096, 1, size=1024, patch=1) == Layout(Block(1024, 1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from image_spans.case import Case
 from image_spans.checks import NOT_JUDGED, Verdict, blocking, check
@@ -20,7 +20,7 @@ POSITIONS = ("start", "middle", "end", "adjacent")
 FILL = {"labels": -100, "attention_mask": 0, "token_type_ids": 0}
 """What stands on padding, unless the contract's ``batch_fill`` says otherwise; positions go on or not, as one likes."""
 
-Batch = tuple[Sequence[Conversation], str]
+Batch: TypeAlias = tuple[Sequence[Conversation], str]
 
 
 def _no_batch(contract: Contract, abilities: frozenset[str]) -> str | None:
@@ -30,13 +30,11 @@ def _no_batch(contract: Contract, abilities: frozenset[str]) -> str | None:
 @check(NAME, family="batch", needs=NEEDS, inapplicable=_no_batch, positions=POSITIONS)
 def agrees(case: Case) -> Verdict:
     """As many rows out as in; each without its padding is what its conversation is alone, bounds moved along (I11)."""
-    if case.error is not None:
-        return NOT_JUDGED
-    singles = {case.conversation: case}
-    for conversation in {one for rows, _ in _batches(case) for one in rows}:
+    singles: dict[Conversation, Case] = {}
+    for conversation in dict.fromkeys(one for rows, _ in _batches(case) for one in rows):
         singles[conversation] = case.again(conversation)
         if singles[conversation].error is not None:
-            return NOT_JUDGED  # a conversation that we made is refused alone too
+            return NOT_JUDGED  # refused as declared; or a conversation that we made is refused alone too
         if blocked := blocking(singles[conversation], NEEDS):
             return blocked
     for rows, side in _batches(case):
@@ -121,7 +119,7 @@ def _judge_row(
         wanted_bounds = [(start + before, end + before) for start, end in single.image_bounds]
         if row.image_bounds != wanted_bounds:
             message = f"row {index} has the bounds {row.image_bounds}, expected {wanted_bounds}"
-            unmoved = row.image_bounds == single.image_bounds and before > 0
+            unmoved = row.image_bounds == single.image_bounds
             return _finding(case, batch, message, bounds=unmoved, padding=before)
     if row.features is not None and row.features != single.features:
         message = f"row {index} has the features {row.features}, alone it has {single.features}"
@@ -142,7 +140,7 @@ def _judge_array(
     alone = single.arrays.get(key) or ([1] * len(single.ids) if key == "attention_mask" else None)
     if alone is not None:
         here = list(given[own])
-        if key == "position_ids" and here and alone:
+        if key == "position_ids":
             here = [position - here[0] + alone[0] for position in here]  # some count the padding too
         if here != alone:
             at = first_difference(here, alone)
@@ -162,18 +160,17 @@ def _another(
     """What a row is, if it is not its conversation, padded on the side asked for."""
     length, left = len(single.ids), batch[1] == "left"
     own, other = (row.ids[-length:], row.ids[:length]) if left else (row.ids[:length], row.ids[-length:])
-    if length and other == single.ids:
+    if other == single.ids:
         asked, got = ("left", "right") if left else ("right", "left")
         return _finding(case, batch, f"row {index} is padded on the {got}, asked for was the {asked}", wrong_side=got)
     for number, some in enumerate(singles):
         count = len(some.ids)
-        if some.ids != single.ids and count and some.ids == (row.ids[-count:] if left else row.ids[:count]):
+        if some.ids == (row.ids[-count:] if left else row.ids[:count]):
             pads = row.ids[:-count] if left else row.ids[count:]
             if len(set(pads)) <= 1:
                 return _finding(case, batch, f"row {index} holds conversation {number}", reordered=True)
     at = first_difference(own, single.ids)
-    got = case.id_name(own[at]) if at < len(own) else "nothing"
-    message = f"row {index} without its padding is not what the conversation is alone: {got} at {at}"
+    message = f"row {index} without its padding is not what the conversation is alone: {case.id_name(own[at])} at {at}"
     return _finding(case, batch, message, differs=True)
 
 

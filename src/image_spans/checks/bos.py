@@ -10,7 +10,6 @@ from image_spans.checks import Verdict, check
 def placement(case: Case) -> Verdict:
     """The declared number of BOS ids, only where declared (I6)."""
     bos = case.found.bos
-    name = f"{case.id_name(case.subject.facts.bos or 0)} ({case.subject.facts.bos})"
     policy = case.subject.contract.bos
     if policy == "none":
         if len(bos) == expected_count(case):
@@ -21,16 +20,13 @@ def placement(case: Case) -> Verdict:
     home = _behind_images(case) if policy == "after_images" else 0
     if bos == [home]:
         return None
-    where = "behind the last image" if policy == "after_images" and home else "at the start"
+    where = "behind the last image" if home else "at the start"
     if not bos:
+        own = case.subject.facts.bos
+        name = "BOS" if own is None else f"{case.id_name(own)} ({own})"
         return case.finding("bos.placement", f"no BOS, declared one {where}", at=home, expected=name)
-    wrong = next(at for at in [*bos, home] if at != home or home not in bos)
-    return case.finding(
-        "bos.placement",
-        f"{_count(bos)}, declared one {where}",
-        at=wrong if len(bos) == 1 else next(at for at in bos if at != home),
-        expected=name if len(bos) == 1 else "no BOS",
-    )
+    wrong = next(at for at in bos if at != home)
+    return case.finding("bos.placement", f"{_count(bos)}, declared one {where}", at=wrong, expected="no BOS")
 
 
 def expected_count(case: Case) -> int:

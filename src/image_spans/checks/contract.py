@@ -45,8 +45,7 @@ def tokens(subject: Subject) -> Verdict:
     owners: dict[int, str] = {}
     for role, token in contract.markers.items():
         token_id = tokenizer.token_to_id(token)
-        is_unk_by_choice = role == PLACEHOLDER and token_id is not None and token_id == named.get("unk")
-        if token_id is None or (token_id == named.get("unk") and not is_unk_by_choice):
+        if token_id is None or (token_id == named.get("unk") and role != PLACEHOLDER):  # there it may be by choice
             collapsed = "" if token_id is None else f", it gives the id of unk ({token_id})"
             pieces = _pieces(subject, token)
             return _finding(
@@ -91,7 +90,7 @@ def tokens(subject: Subject) -> Verdict:
             )
     for text in ORDINARY:
         ids = tokenizer.encode_text(text)
-        if not ids or not any(character.isalnum() for character in tokenizer.decode(ids)):
+        if not any(character.isalnum() for character in tokenizer.decode(ids)):
             what = f"to {len(ids)} ids that decode to no letter" if ids else "to nothing"
             return _finding(
                 subject,

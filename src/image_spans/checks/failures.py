@@ -44,19 +44,17 @@ def loud(case: Case) -> Verdict:
 
 def _looks_at_the_images(case: Case) -> bool:
     """Whether the pipeline asks for the list of images, or for pictures."""
-    looked = False
 
-    def encode(given: Conversation) -> None:
-        nonlocal looked
+    def encode(given: Conversation) -> bool:
         assert isinstance(given, Watched)
         case.subject.encode(given)
-        looked = given.looked
+        looked: bool = given.looked
+        return looked
 
     try:
-        case.bench.run(encode, case.conversation, given=Watched(case.conversation))
+        return case.bench.run(encode, case.conversation, given=Watched(case.conversation))
     except Exception:  # a pipeline with a memory; other checks say so
         return False
-    return looked
 
 
 def _faults(conversation: Conversation) -> Iterator[tuple[Conversation, str]]:
@@ -75,9 +73,10 @@ def _judge(case: Case, faulty: Conversation, wrong: str) -> Verdict:
     except case.subject.refusals as error:
         if _says_so(case, faulty, error):
             return None
-        return case.finding("failures.loud", f"{wrong}; the refusal does not say so: {words(error)}", unclear=True)
+        return case.finding("failures.loud", f"{wrong}; the refusal does not say so: {words(error)}")
     except (BadEncoding, *MISBEHAVIOUR) as error:
-        return case.finding("failures.loud", f"{wrong}; the pipeline {error}", faulty=True)
+        how = "gave: " if isinstance(error, BadEncoding) else ""
+        return case.finding("failures.loud", f"{wrong}; the pipeline {how}{error}", bad=error)
     except Exception as error:
         return case.finding(
             "failures.loud", f"{wrong}; instead of refusing it, the pipeline raised {words(error)}", crashed=error

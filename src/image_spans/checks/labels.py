@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import groupby, product
+from typing import TypeAlias
 
 from image_spans.case import Case
 from image_spans.checks import Verdict, check
@@ -18,7 +19,7 @@ IGNORED = -100
 MOST_PLACES = 8
 """By how many places labels may be shifted to be called so."""
 
-Run = tuple[int, int]
+Run: TypeAlias = tuple[int, int]
 """``[start, end)`` in the ids."""
 
 
@@ -153,7 +154,7 @@ def _runs(places: Sequence[int], labels: Sequence[int]) -> Iterator[list[int]]:
             yield list(group)
 
 
-Answer = list[Piece]
+Answer: TypeAlias = list[Piece]
 
 
 def _answers(case: Case, pieces: Sequence[Piece]) -> Iterator[Answer]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from image_spans.case import Case
-from image_spans.checks import NOT_JUDGED, Verdict, blocking, check
+from image_spans.checks import Verdict, blocking, check
 from image_spans.checks.bos import expected_count
 from image_spans.checks.pipeline import spelled
 from image_spans.checks.text import NEEDS, damage
@@ -22,8 +22,6 @@ def policy(case: Case) -> Verdict:
     rejected = spelled(case, "reject")
     if rejected:
         return _refusal(case, rejected)
-    if case.error is not None:
-        return NOT_JUDGED
     if case.structure_holds and not case.damaged_gaps and _bos_holds(case):
         return None
     # The same conversation without hazards tells whether the text is to blame.
@@ -73,7 +71,7 @@ def _structure(case: Case) -> Verdict:
     at = case.found.starts[index] if index < len(found) else len(case.ids)
     extra = len(found) - len(wanted)
     what = (
-        f"{abs(extra)} structural token{'s' * (abs(extra) != 1)} {'too many' if extra > 0 else 'too few'}"
+        f"{abs(extra)} structural token{'s' * (abs(extra) > 1)} {'too many' if extra > 0 else 'too few'}"
         if extra
         else "shifted spans"
     )

@@ -18,7 +18,7 @@ WITH_IMAGES = ("start", "middle", "end", "alone", "adjacent", "every_message")
 def prefix(case: Case) -> Verdict:
     """The ids before the first image do not depend on the images."""
     images = case.conversation.images
-    if case.error is not None or not images or case.subject.contract.images.order == "first_in_conversation":
+    if case.error is not None or case.subject.contract.images.order == "first_in_conversation":
         return NOT_JUDGED
     resizing = resized(case.conversation, [_another(case, image) for image in images])
     if resizing == case.conversation:
@@ -75,7 +75,7 @@ SEVERAL = ("start", "every_message")
 def swap(case: Case) -> Verdict:
     """Swapping the sizes of two images swaps their spans."""
     images = case.conversation.images
-    if case.error is not None or len(images) < 2:
+    if case.error is not None:
         return NOT_JUDGED
     spans = _spans(case)
     pair = next(((a, b) for a in range(len(images)) for b in range(a) if images[a] != images[b]), None)
@@ -100,8 +100,6 @@ def swap(case: Case) -> Verdict:
 
 def _spans(case: Case) -> list[list[Token]] | None:
     """Per image the tokens of its block as found; None where the blocks cannot be told apart."""
-    if len(case.found.tokens) != len(case.expected.owners):
-        return None
     spans: list[list[Token]] = [[] for _ in case.conversation.images]
     for token, owner in zip(case.found.tokens, case.expected.owners, strict=True):
         if owner is not None:
@@ -132,8 +130,8 @@ def append(case: Case) -> Verdict:
 def with_a_turn(case: Case, text: str = "a") -> Conversation | None:
     """The conversation with one more turn of plain text, in the roles that it has already."""
     roles = [role for role in case.subject.contract.input.roles if role != "system"]
-    last = case.conversation.messages[-1].role
-    following = [role for role in roles if role != last][:1] or roles[:1]
-    if not following:
+    if not roles:
         return None
-    return Conversation([*case.conversation.messages, Message(following[0], [Text(text)])])
+    last = case.conversation.messages[-1].role
+    following = next((role for role in roles if role != last), last)
+    return Conversation([*case.conversation.messages, Message(following, [Text(text)])])

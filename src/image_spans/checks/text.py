@@ -17,10 +17,8 @@ NEEDS = ["pipeline.encodes", "bos.placement", "spans.matched", "spans.expected",
 @check("text.survives", needs=NEEDS, examples=[LONG])
 def survives(case: Case) -> Verdict:
     """With spans collapsed, every message's text decodes to what was given (I5, I7)."""
-    for gap in case.damaged_gaps:
-        if not case.expected.inside_block(gap):
-            return damage(case, "text.survives", gap)
-    return None
+    # Gaps inside a block hold here: spans.expected is needed, and judges them.
+    return damage(case, "text.survives", case.damaged_gaps[0]) if case.damaged_gaps else None
 
 
 def damage(case: Case, check_name: str, gap: int) -> Finding:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 from image_spans.case import Case
 from image_spans.checks import NOT_JUDGED, Verdict, blocking, check
@@ -31,7 +31,7 @@ SHORT = 24
 SHORT_EXAMPLE = 320
 """The same on the examples: on most models, one image and a few words."""
 
-Range = tuple[int, int]
+Range: TypeAlias = tuple[int, int]
 """``[start, end)`` in the ids of the whole conversation."""
 
 EXAMPLES = (
@@ -164,14 +164,12 @@ def _blocks(case: Case) -> list[Range]:
     for before, image in pairwise(case.expected.order):
         if image in first or before not in first:
             continue
-        slots = _slots(case, before)
-        if slots is not None:
-            first[image], last[image] = first[before] + slots, last[before]
-            last[before] = first[image]
+        first[image], last[image] = first[before] + _slots(case, before), last[before]
+        last[before] = first[image]
     return [(first.get(image, 0), last.get(image, 0)) for image in range(count)]
 
 
-def _slots(case: Case, image: int) -> int | None:
+def _slots(case: Case, image: int) -> int:
     contract, images = case.subject.contract, case.conversation.images
     if contract.images.slots == "from_features":
         assert case.encoding is not None
@@ -190,7 +188,7 @@ def _regions(case: Case, blocks: Sequence[Range]) -> list[Range]:
             if piece.message is not None:
                 break
             texts.append(piece.text)
-        return sum(len(case.bench.texts.alone(text)[0]) + 1 for text in texts if text)
+        return sum(len(case.bench.texts.alone(text)[0]) + 1 for text in texts)
 
     regions = []
     for image, (start, end) in enumerate(blocks):
@@ -234,8 +232,9 @@ def _judge(case: Case, whole: _Whole, limit: int) -> Finding | None:
     except case.subject.refusals as error:
         return _refused(case, whole, limit, error)
     except (BadEncoding, *MISBEHAVIOUR) as error:
+        how = "returned: " if isinstance(error, BadEncoding) else ""
         uncut = isinstance(error, BadEncoding) and "entries for" in str(error)
-        return _finding(case, limit, f"the pipeline {'returned: ' if uncut else ''}{error}", bad=error, uncut=uncut)
+        return _finding(case, limit, f"the pipeline {how}{error}", bad=error, uncut=uncut)
     except Exception as error:
         return _finding(case, limit, f"the pipeline raised {words(error)}", crashed=error)
     full = case.encoding
@@ -412,7 +411,7 @@ def _judge_drop(case: Case, whole: _Whole, limit: int, cut: Encoding) -> Finding
         places = [at for at in range(whole.length) if not any(start <= at < end for start, end in gone)]
         rest = [case.ids[at] for at in places]
         stay = _cut_of(whole, len(cut.ids), len(rest))
-        if [rest[at] for at in stay] == cut.ids and _is_whole(case, kept, [places[at] for at in stay], whole):
+        if [rest[at] for at in stay] == cut.ids and _is_whole(kept, [places[at] for at in stay], whole):
             spare = limit - len(cut.ids)
             largest = max((end - start for start, end in gone), default=-1)
             if len(cut.ids) < len(rest) and spare > largest + 1:
@@ -432,7 +431,8 @@ def _judge_drop(case: Case, whole: _Whole, limit: int, cut: Encoding) -> Finding
             verdict = _judge_anew(case, whole, limit, cut, expected, whole_text=first is not None)
             if verdict is None:
                 return None
-            first = first or verdict
+            if first is None or "changed" in first.facts:  # the text fits other images better
+                first = verdict
     at = len(cut.ids) if not found.tokens else found.starts[-1]
     message = f"the structure that is left is not that of whole images; {whole.length} would hold all"
     return first or _finding(case, limit, message, at=at, split=(at, at), whole=whole.length)
@@ -453,7 +453,7 @@ def _judge_anew(
     is_cut = any(form.endswith(got) if whole.left else form.startswith(got) for form in forms)
     if got not in forms if whole_text else not is_cut:
         return _finding(case, limit, "text is lost or stands in another order", changed=True)
-    if cut.image_bounds is not None and cut.image_bounds != found.runs and not tile(cut.image_bounds, found.runs):
+    if cut.image_bounds is not None and not tile(cut.image_bounds, found.runs):
         message = f"the bounds are {cut.image_bounds}, the placeholders stand at {found.runs}"
         return _finding(case, limit, message, bounds=True, uncut=False)
     slots: dict[int, int] = {}
@@ -471,7 +471,7 @@ def _cut_of(whole: _Whole, length: int, rest: int) -> list[int]:
     return [*range(head), *range(rest - length + head, rest)]
 
 
-def _is_whole(case: Case, kept: frozenset[int], places: list[int], whole: _Whole) -> bool:
+def _is_whole(kept: frozenset[int], places: list[int], whole: _Whole) -> bool:
     """Whether all that is kept of an image is kept whole."""
     there = {*places}
     return all({*range(*whole.blocks[image])} <= there for image in kept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from image_spans.case import Case
+from image_spans.diagnosis.errors import accident
 from image_spans.diagnosis.layouts import LAYOUT_FAULTS
 from image_spans.findings import Cause, Finding
 
@@ -50,6 +51,8 @@ def fault(case: Case, finding: Finding) -> Cause | None:
             f"mismatch-crashes-{type(finding.facts['crashed']).__name__}",
             "a wrong number of images ends in an accident",
         )
+    if "bad" in finding.facts:
+        return accident(case, finding, "mismatch")
     return Cause(
         "refusal-unclear", "a wrong number of images is refused, but the error names neither number nor marker"
     )

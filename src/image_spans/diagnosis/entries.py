@@ -81,7 +81,7 @@ def limit(case: Case, finding: Finding) -> Cause | None:
         ),
     }
     for fact, (name, sentence) in flags.items():
-        if fact in facts:
+        if facts.get(fact):
             return Cause(name, sentence)
     if "features" in facts:
         if facts["features"] > 0:
@@ -152,7 +152,7 @@ def batch(case: Case, finding: Finding) -> Cause | None:
         ),
     }
     for fact, (name, sentence) in flags.items():
-        if fact in facts:
+        if facts.get(fact):
             return Cause(name, sentence)
     return accident(case, finding, "batch")
 
