@@ -27,6 +27,8 @@ class Change:
 
     headline: str
     details: tuple[str, ...] = ()
+    paths: tuple[Path, ...] = field(default=(), compare=False)
+    """Where in the record it shows; :func:`at` reads there."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,9 @@ def _changes(before: Record, after: Record, found: Differences) -> Iterator[Chan
     _join(causes, found, taken)
     inner = []
     for cause in causes:
-        details = [_detail(path, *found[path]) for path, owner in taken.items() if owner is cause]
-        if details:
-            inner.append(Change(cause.headline, tuple(details)))
+        paths = tuple(path for path, owner in taken.items() if owner is cause)
+        if paths:
+            inner.append(Change(cause.headline, tuple(_detail(path, *found[path]) for path in paths), paths))
     left = {path: found[path] for path, owner in taken.items() if owner is None}
     for section in dict.fromkeys(path[0] for path in left):
         change = _unexplained(section, {path: pair for path, pair in left.items() if path[0] == section})
@@ -86,7 +88,7 @@ def _changes(before: Record, after: Record, found: Differences) -> Iterator[Chan
         yield from inner
     else:
         lines = [line for change in inner for line in (change.headline, *(f"  {one}" for one in change.details))]
-        yield Change(loader, tuple(lines))
+        yield Change(loader, tuple(lines), tuple(found))
 
 
 def _join(causes: Sequence[Cause], found: Differences, taken: dict[Path, Cause | None]) -> None:
@@ -113,6 +115,14 @@ def _differences(before: Any, after: Any, path: Path = ()) -> Iterator[tuple[Pat
             yield from _differences(before.get(key, ABSENT), after.get(key, ABSENT), (*path, key))
     else:
         yield path, (before, after)
+
+
+def at(record: Record, path: Path) -> Any:
+    """What stands at a path; None where nothing does."""
+    value: Any = record
+    for key in path:
+        value = value.get(key, ABSENT) if isinstance(value, dict) else ABSENT
+    return value
 
 
 def _detail(path: Path, old: Any, new: Any) -> str:
@@ -427,7 +437,8 @@ _SAID = {
 def _unexplained(section: str, found: Differences) -> Change:
     details = tuple(_detail(path, *pair) for path, pair in found.items())
     headline = _SAID.get(section, f"{section} is different")
-    return Change(f"{headline} ({len(details)})" if len(details) > 1 else f"{headline}: {details[0]}", details)
+    said = f"{headline} ({len(details)})" if len(details) > 1 else f"{headline}: {details[0]}"
+    return Change(said, details, tuple(found))
 
 
 def _made_of(found: Differences) -> Iterator[str]:
