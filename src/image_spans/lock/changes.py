@@ -354,18 +354,23 @@ _BLANKS = {ord(blank): None for blank in " \u2423\u2581\u0120"}
 
 
 def spellings(before: Record, after: Record, found: Differences) -> Iterator[Cause]:
-    """A marker that is read differently where it is spelled."""
-    for role, marker in after["markers"].items():
-        for where in ("markup", "text"):
+    """Markers that are read differently where they are spelled; those to which the same happened together."""
+    for where in ("markup", "text"):
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for role in after["markers"]:
             own = ("markers", role, f"spelled in {where}")
             changed = [path for path in found if path[:3] == own]
-            if not changed:
-                continue
-            contexts = [path[3] for path in changed if len(path) > 3]
+            if changed:
+                alike.setdefault(tuple(path[3] for path in changed if len(path) > 3), []).append(role)
+        for contexts, roles in alike.items():
+            tokens = list(dict.fromkeys(after["markers"][role]["token"] for role in roles))
+            named = ", ".join(tokens[:3]) + (f" and {len(tokens) - 3} more" if len(tokens) > 3 else "")
             said = f" {', '.join(contexts)}" if contexts else ""
+            verb = "are" if len(tokens) > 1 else "is"
+            own_paths = {("markers", role, f"spelled in {where}") for role in roles}
             yield Cause(
-                f"{marker['token']}, spelled in {where}{said}, is read differently",
-                lambda path, *_, own=own: path[:3] == own,
+                f"{named}, spelled in {where}{said}, {verb} read differently",
+                lambda path, *_, own_paths=own_paths: path[:3] in own_paths,
             )
 
 
@@ -413,9 +418,12 @@ CAUSES: tuple[Callable[[Record, Record, Differences], Iterator[Cause]], ...] = (
 
 
 def _loader(before: Record, after: Record) -> str | None:
-    """Another class loads the same file: everything else follows."""
+    """Another class of the same library loads the same file: everything else follows.
+
+    Another version of the library may have renamed the class, which explains nothing by itself.
+    """
     old, new = before[MADE_OF], after[MADE_OF]
-    if old["class"] == new["class"] or old.get("sha256") != new.get("sha256"):
+    if old["class"] == new["class"] or any(old.get(key) != new.get(key) for key in ("sha256", "libraries")):
         return None
     return f"it is loaded as {new['class']}, before as {old['class']}"
 
