@@ -137,6 +137,39 @@ def test_a_subject_that_some_releases_cannot_load():
     ]
 
 
+def test_what_changed_while_it_could_not_be_had_is_told_when_it_can():
+    said = {"1": record(), "2": "it does not load", "3": record(bos=False)}
+    found = walk("lib", list(said), lambda release: outcome(release, {"toy": said[release]}))
+    assert told(found) == [
+        ("2", "1", "it cannot be had any more: it does not load", None, None),
+        ("3", "2", "it can be had", None, None),
+        ("3", "1", BOS_GONE, None, None),
+    ]
+
+
+def test_another_class_stands_with_the_first_change_alone():
+    def ask(release):
+        one = record(bos=release == "1", hello="10" if release == "1" else "11")
+        one["made of"] |= {"class": f"Class{release}", "libraries": {"lib": release}}
+        return outcome(release, {"toy": one})
+
+    found = walk("lib", ["1", "2"], ask)
+    assert [(step.headline, step.made_of) for step in found.steps] == [
+        (BOS_GONE, ("class: Class2, was Class1",)),
+        (SPLIT, ()),
+    ]
+    assert "    class: Class2, was Class1\n" in render.walk(found, "text")
+    assert "(class: Class2, was Class1)" in render.walk(found, "md")
+
+
+def test_checks_that_are_judged_no_more_are_told():
+    said = {"1": "passes", "2": "not judged"}
+    found = walk("lib", list(said), lambda r: outcome(r, {"toy": record()}, {"toy": verdicts(a__b=said[r])}))
+    assert "  only checks say something else (1 is the last without) [toy]\n    checks no longer judged: a.b" in (
+        render.walk(found, "text")
+    )
+
+
 def test_checks_alone_can_turn_and_turn_back():
     said = {"1": "passes", "2": "fails: x", "3": "passes"}
 

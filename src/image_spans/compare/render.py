@@ -221,7 +221,7 @@ def _walk_text(found: Walk) -> str:
 
 def _step(step: Step) -> Iterator[str]:
     yield f"{step.headline}{_when(step)} [{_listed(step.subjects, 4)}]"
-    yield from (f"  {line}" for line in _flips(step.flips))
+    yield from (f"  {line}" for line in (*step.made_of, *_flips(step.flips)))
 
 
 def _when(step: Step) -> str:
@@ -266,6 +266,7 @@ def _walk_markdown(found: Walk) -> str:
     for step in found.steps:
         back = f"as in {step.as_in}" if step.as_in else f"changed back in {step.until}" if step.until else ""
         cells = [step.first, step.last, _plain(step.headline), back]
+        cells[2] += "".join(f" ({_plain(line)})" for line in step.made_of)
         cells += ["<br>".join(map(_plain, _flips(step.flips))), _plain(", ".join(step.subjects))]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines).rstrip() + "\n"
@@ -294,6 +295,7 @@ def _step_json(step: Step) -> dict[str, Any]:
         "headline": step.headline,
         "details": step.details,
         "checks": [asdict(flip) for flip in step.flips],
+        "made of": step.made_of,
         "as in": step.as_in,
         "changed back in": step.until,
     }

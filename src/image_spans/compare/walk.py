@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.version import InvalidVersion, Version
 
-from image_spans.compare.differences import NOT_JUDGED, Flip, subject
+from image_spans.compare.differences import NOT_JUDGED, Flip, Subject, subject
 from image_spans.compare.run import Outcome
 from image_spans.compare.worlds import requirement
 from image_spans.errors import ConfigError
@@ -34,6 +33,8 @@ class Step:
     headline: str
     details: tuple[str, ...] = ()
     flips: tuple[Flip, ...] = ()
+    made_of: tuple[str, ...] = ()
+    """The class that loads it, where that is another."""
     as_in: str | None = None
     """An earlier release that behaved in the same way: it changed back."""
     until: str | None = None
@@ -173,7 +174,7 @@ def _same(before: Outcome, after: Outcome) -> bool:
     return not any(_different(name, before, after).is_different for name in names)
 
 
-def _different(name: str, before: Outcome, after: Outcome) -> Any:
+def _different(name: str, before: Outcome, after: Outcome) -> Subject:
     return subject(
         name,
         (before.records.get(name, "it was not recorded"), before.verdicts.get(name)),
@@ -182,33 +183,37 @@ def _different(name: str, before: Outcome, after: Outcome) -> Any:
 
 
 def _steps(name: str, tried: Sequence[str], outcomes: Mapping[str, Outcome]) -> list[Step]:
-    """What changed in one subject."""
+    """What changed in one subject, from each release that has it to the next that has it."""
     found: list[Step] = []
+    had = [index for index, release in enumerate(tried) if isinstance(outcomes[release].records.get(name), dict)]
     for index in range(1, len(tried)):
         last, first = tried[index - 1], tried[index]
-        different = _different(name, outcomes[last], outcomes[first])
-        if not different.is_different:
-            continue
-        before, after = different.absent
-        if before is not None or after is not None:
-            headline = f"it cannot be had any more: {after}" if after is not None else "it can be had"
+        before, after = _different(name, outcomes[last], outcomes[first]).absent
+        if (before is None) != (after is None):
+            headline = f"it cannot be had any more: {after}" if before is None else "it can be had"
             found.append(Step(first, last, (name,), headline))
-            continue
-        flips = tuple(flip for flip in different.flips if flip.judged)
-        earlier = tried[: index - 1]
-        for change in different.changes:
-            as_in = _as_in(name, change.paths, outcomes[first], earlier, outcomes)
-            found.append(
-                Step(first, last, (name,), change.headline, change.details, as_in=as_in, paths=frozenset(change.paths))
-            )
-        if different.changes:
-            # Which of several changes a check depends on is not known, so they stand with the first of them.
-            at_first = len(found) - len(different.changes)
-            found[at_first] = replace(found[at_first], flips=flips)
-        elif flips:
-            as_in = next((one for one in reversed(earlier) if _verdicts_are(name, flips, outcomes[one])), None)
-            found.append(Step(first, last, (name,), "only checks say something else", flips=flips, as_in=as_in))
+        if index in had[1:]:
+            known = had[had.index(index) - 1]
+            found += _changes(name, tried[known], first, tried[:known], outcomes)
     return _with_ends(found)
+
+
+def _changes(
+    name: str, last: str, first: str, earlier: Sequence[str], outcomes: Mapping[str, Outcome]
+) -> Iterator[Step]:
+    """What changed in one subject between two releases that have it."""
+    different = _different(name, outcomes[last], outcomes[first])
+    other_class = tuple(line for line in different.made_of if line.startswith("class: "))
+    # Which of several changes a check depends on is not known, so the checks stand with the first of them.
+    told, made_of = different.flips, other_class
+    for change in different.changes:
+        as_in = _as_in(name, change.paths, outcomes[first], earlier, outcomes)
+        step = Step(first, last, (name,), change.headline, change.details, told, made_of, as_in)
+        yield replace(step, paths=frozenset(change.paths))
+        told, made_of = (), ()
+    if told and not different.changes:
+        as_in = next((one for one in reversed(earlier) if _verdicts_are(name, told, outcomes[one])), None)
+        yield Step(first, last, (name,), "only checks say something else", (), told, made_of, as_in)
 
 
 def _as_in(
