@@ -133,7 +133,7 @@ def test_a_subject_that_some_releases_cannot_load():
     found = walk("lib", ["1", "2", "3"], ask)
     assert told(found) == [
         ("2", "1", "it cannot be had any more: it does not load", None, None),
-        ("3", "2", "it can be had", None, None),
+        ("3", "2", "it can be had; before: it does not load", None, None),
     ]
 
 
@@ -142,7 +142,7 @@ def test_what_changed_while_it_could_not_be_had_is_told_when_it_can():
     found = walk("lib", list(said), lambda release: outcome(release, {"toy": said[release]}))
     assert told(found) == [
         ("2", "1", "it cannot be had any more: it does not load", None, None),
-        ("3", "2", "it can be had", None, None),
+        ("3", "2", "it can be had; before: it does not load", None, None),
         ("3", "1", BOS_GONE, None, None),
     ]
 

@@ -190,7 +190,7 @@ def _steps(name: str, tried: Sequence[str], outcomes: Mapping[str, Outcome]) -> 
         last, first = tried[index - 1], tried[index]
         before, after = _different(name, outcomes[last], outcomes[first]).absent
         if (before is None) != (after is None):
-            headline = f"it cannot be had any more: {after}" if before is None else "it can be had"
+            headline = f"it cannot be had any more: {after}" if before is None else f"it can be had; before: {before}"
             found.append(Step(first, last, (name,), headline))
         if index in had[1:]:
             known = had[had.index(index) - 1]
