@@ -44,11 +44,12 @@ def encode(tokenizer, conversation):
 
 
 def test_what_subjects_do_in_this_environment(tmp_path, monkeypatch):
-    """The user's own settings of pytest, which ask for a plugin that is not there, are left alone."""
+    """The user's own settings of pytest, which ask for what is not there, and the user's tests are left alone."""
     monkeypatch.setenv("IMAGE_SPANS_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
     (tmp_path / "conftest.py").write_text("import no_such_module")
+    (tmp_path / "test_mine.py").write_text("def test_that_is_none_of_ours():\n    raise KeyboardInterrupt\n")
     (tmp_path / "mine.py").write_text(MINE)
     file = tmp_path / "subjects.yaml"
     file.write_text(YAML)

@@ -124,7 +124,9 @@ def _judged(subjects: Path, only: Sequence[str], profile: str) -> dict[str, Any]
         Path(empty, "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
         arguments = ["--rootdir", empty, "-c", str(Path(empty, "pytest.ini")), "--noconftest", "-q", "--tb=no"]
         arguments += ["-p", "no:cacheprovider", "-p", "no:randomly", f"--hypothesis-profile={profile}"]
-        code = pytest.main([*arguments, "--spans-subjects", str(subjects.resolve())], plugins=[collector])
+        # Typed as an argument too: else pytest collects the tests of the folder that it is run in.
+        file = str(subjects.resolve())
+        code = pytest.main([*arguments, "--spans-subjects", file, file], plugins=[collector])
     if code in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         return {"checks": collector.said}
     return {"trouble": f"pytest ended with {pytest.ExitCode(code).name if code in list(pytest.ExitCode) else code}"}

@@ -110,7 +110,8 @@ def _asked(world: World, subjects: Path, names: Sequence[str], checks: bool, pro
             raise Unavailable(f"{world.label}: its Python does not start: {error}") from error
         written = out.read_text(encoding="utf-8").splitlines(keepends=True) if out.is_file() else []
     lines = [json.loads(line) for line in written if line.endswith("\n")]
-    words = [line for line in done.stderr.splitlines() if line.strip()]
+    # pytest tells of a fault of its own on stdout.
+    words = [line for line in (done.stderr.strip() or done.stdout).splitlines() if line.strip()]
     last = one_line(words[-1]) if words else ""
     died = done.returncode not in (0, 2) or not lines
     return _Said(lines, died, last or (f"it ended with {done.returncode}" if died else ""))

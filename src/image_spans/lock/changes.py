@@ -149,6 +149,8 @@ def _is_line(value: Any) -> bool:
 def _around(other: Mapping[str, str], line: Mapping[str, str], reach: int = 3) -> str:
     """The tokens of a line round the first that differs from another's, with the id of that one."""
     ids, names = line["ids"].split(), line["tokens"].split(" ")
+    if not ids:
+        return "[nothing]"
     at = first_difference(ids, other["ids"].split())
     if at >= len(ids):
         return f"[{' '.join(['...', *names[-reach:]])}, and nothing more]"
