@@ -60,3 +60,20 @@ def test_no_ids_at_all_are_called_nothing():
     for before, after, said in ((old, new, "[<s> (1)] was [nothing]"), (new, old, "[nothing] was [<s> (1)]")):
         [change] = diff(record(texts={"": before}), record(texts={"": after})).changes
         assert said in change.details[0]
+
+
+def test_a_blank_behind_markers_that_is_gone_is_called_that():
+    """transformers 5 puts a blank in front of the first piece alone, 4.57 also behind every special token."""
+
+    def behind(token):
+        line = {"ids": "5 20", "tokens": f"{token} ab"}
+        return {"alone": "its id", "at the start": line, "glued": {"ids": "1", "tokens": "x"}}
+
+    plain = {"adds in front": [], "adds behind": [], "blank in front of text": True}
+    parted = {"plain call": plain, "markers": spelled(open="its id", slot="its id", end="its id")}
+    joined = {"plain call": plain, "markers": spelled(open=behind("<open>"), slot=behind("<slot>"), end="its id")}
+    old, new = record(**parted), record(**joined)
+    [change] = diff(old, new).changes
+    assert change.headline == "text right behind <open>, <slot>, spelled in markup, no longer gets a blank in front"
+    [change] = diff(new, old).changes
+    assert change.headline == "text right behind <open>, <slot>, spelled in markup, now gets a blank in front"

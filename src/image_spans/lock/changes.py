@@ -357,23 +357,39 @@ _BLANKS = {ord(blank): None for blank in " \u2423\u2581\u0120"}
 
 def spellings(before: Record, after: Record, found: Differences) -> Iterator[Cause]:
     """Markers that are read differently where they are spelled; those to which the same happened together."""
-    for where in ("markup", "text"):
-        alike: dict[tuple[str, ...], list[str]] = {}
+    for where in ("spelled in markup", "spelled in text"):
+        alike: dict[str, list[str]] = {}
         for role in after["markers"]:
-            own = ("markers", role, f"spelled in {where}")
-            changed = [path for path in found if path[:3] == own]
+            changed = [path for path in found if path[:3] == ("markers", role, where)]
             if changed:
-                alike.setdefault(tuple(path[3] for path in changed if len(path) > 3), []).append(role)
-        for contexts, roles in alike.items():
+                blank = _has_blank_behind(before, role, where), _has_blank_behind(after, role, where)
+                contexts = [path[3] for path in changed if len(path) > 3]
+                if blank in ((True, False), (False, True)):
+                    said = (
+                        f"text right behind {{}}, {where}, {'now' if blank[1] else 'no longer'} gets a blank in front"
+                    )
+                else:
+                    said = f"{{}}, {where}{' ' * bool(contexts)}{', '.join(contexts)}, {{verb}} read differently"
+                alike.setdefault(said, []).append(role)
+        for said, roles in alike.items():
             tokens = list(dict.fromkeys(after["markers"][role]["token"] for role in roles))
             named = ", ".join(tokens[:3]) + (f" and {len(tokens) - 3} more" if len(tokens) > 3 else "")
-            said = f" {', '.join(contexts)}" if contexts else ""
-            verb = "are" if len(tokens) > 1 else "is"
-            own_paths = {("markers", role, f"spelled in {where}") for role in roles}
-            yield Cause(
-                f"{named}, spelled in {where}{said}, {verb} read differently",
-                lambda path, *_, own_paths=own_paths: path[:3] in own_paths,
-            )
+            own = {("markers", role, where) for role in roles}
+            headline = said.format(named, verb="are" if len(tokens) > 1 else "is")
+            yield Cause(headline, lambda path, *_, own=own: path[:3] in own)
+
+
+def _has_blank_behind(record: Record, role: str, where: str) -> bool | None:
+    """Whether text that touches a marker has the blank in front that it has alone; None where that is not told."""
+    marker = record["markers"].get(role, {})
+    said = marker.get(where)
+    if said == "its id":
+        return bool(record["plain call"].get("blank in front of text"))
+    line: Any = said.get("at the start") if isinstance(said, dict) else None
+    names = line["tokens"].split(" ") if _is_line(line) else []
+    if len(names) < 2 or names[0] != written.name(marker["token"]):
+        return None
+    return bool(names[1].translate(_BLANKS) != names[1])
 
 
 def template(before: Record, after: Record, found: Differences) -> Iterator[Cause]:
