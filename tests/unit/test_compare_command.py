@@ -137,7 +137,7 @@ def test_two_locks_need_neither_a_world_nor_a_file_of_subjects(stand, capsys):
         Path(name).write_text(json.dumps({"schema": 1, "subjects": {"one": record(bos=bos)}}))
     assert main(["compare", "--locks", "old.json", "old.json"]) == 0
     assert main(["compare", "--locks", "old.json", "new.json", "--format", "md"]) == 1
-    assert "### 1 of 1 subjects behave differently" in capsys.readouterr().out
+    assert "### 1 of 1 subject behaves differently" in capsys.readouterr().out
     assert main(["compare", "--locks", "old.json", "none.json"]) == 2
     assert stand.built == stand.asked == []
 

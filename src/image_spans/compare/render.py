@@ -31,9 +31,10 @@ def walk(found: Walk, form: str) -> str:
 
 def _count(found: Comparison) -> str:
     different = [subject for subject in found.subjects if subject.is_different]
+    number = f"{len(found.subjects)} subject{'s' * (len(found.subjects) != 1)}"
     if not different:
-        return f"{len(found.subjects)} subjects: no difference in behaviour"
-    return f"{len(different)} of {len(found.subjects)} subjects behave differently"
+        return f"{number}: no difference in behaviour"
+    return f"{len(different)} of {number} behave{'s' * (len(different) == 1)} differently"
 
 
 def _versions(found: Comparison) -> Iterator[str]:
