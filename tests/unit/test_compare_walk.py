@@ -183,6 +183,22 @@ def test_checks_alone_can_turn_and_turn_back():
     ]
 
 
+def test_other_libraries_that_moved_with_a_release_are_named():
+    """What changed may be theirs."""
+    came = {"1": "0.22.2", "2": "0.23.1", "3": "0.23.1"}
+
+    def ask(release):
+        return outcome(
+            release, {"toy": record(bos=release != "2")}, versions={"tokenizers": came[release], "rich": release}
+        )
+
+    found = walk("transformers", list(came), ask)
+    assert found.came_with == {"2": ("tokenizers 0.23.1, was 0.22.2",), "3": ()}
+    assert "transformers 2 (with tokenizers 0.23.1, was 0.22.2)\n" in render.walk(found, "text")
+    assert "transformers 3\n" in render.walk(found, "text")
+    assert "| 2<br>with tokenizers 0.23.1, was 0.22.2 | 1 |" in render.walk(found, "md")
+
+
 def test_how_a_walk_is_told():
     table: dict[str, object] = {"1": record(), "2": record(bos=False), "3": record(), "4": "no wheel"}
     ask, _ = releases(table)

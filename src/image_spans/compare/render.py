@@ -214,7 +214,9 @@ def _dumped(data: Any) -> str:
 def _walk_text(found: Walk) -> str:
     lines = [*_on_the_way(found), ""]
     for release, steps in _by_release(found):
-        lines.append(f"{found.name} {release}")
+        moved = found.came_with.get(release)
+        also = f" (with {'; '.join(moved)})" if moved else ""
+        lines.append(f"{found.name} {release}{also}")
         for step in steps:
             lines += [f"  {line}" for line in _step(step)]
     return "\n".join(lines).rstrip() + "\n"
@@ -266,7 +268,13 @@ def _walk_markdown(found: Walk) -> str:
         ]
     for step in found.steps:
         back = f"as in {step.as_in}" if step.as_in else f"changed back in {step.until}" if step.until else ""
-        cells = [step.first, step.last, _plain(step.headline), back]
+        moved = found.came_with.get(step.first)
+        cells = [
+            f"{step.first}<br>with {'; '.join(moved)}" if moved else step.first,
+            step.last,
+            _plain(step.headline),
+            back,
+        ]
         cells[2] += "".join(f" ({_plain(line)})" for line in step.made_of)
         cells += ["<br>".join(map(_plain, _flips(step.flips))), _plain(", ".join(step.subjects))]
         lines.append(f"| {' | '.join(cells)} |")
@@ -283,6 +291,7 @@ def _walk_json(found: Walk) -> str:
             "unavailable": dict(found.unavailable),
             "cannot be had": dict(found.absent),
             "troubles": found.troubles,
+            "came with": dict(found.came_with),
             "changes": [_step_json(step) for step in found.steps],
         }
     )

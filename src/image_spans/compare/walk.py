@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from packaging.requirements import Requirement
 from packaging.version import InvalidVersion, Version
@@ -13,6 +14,7 @@ from image_spans.compare.run import Outcome
 from image_spans.compare.worlds import requirement
 from image_spans.errors import ConfigError
 from image_spans.lock.changes import Path, at
+from image_spans.lock.record import LIBRARIES
 
 EVERY = 16
 """So many releases are all tried; of more, those that bisecting asks for."""
@@ -57,6 +59,8 @@ class Walk:
     absent: Mapping[str, str] = field(default_factory=dict)
     """Subject to the reason why it can be had in no release."""
     troubles: tuple[str, ...] = ()
+    came_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Release to the other libraries that tokenize which moved with it: what changed may be theirs."""
 
     @property
     def exit_code(self) -> int:
@@ -139,7 +143,13 @@ def walk(name: str, releases: Sequence[str], ask: Ask, every: int = EVERY) -> Wa
     troubles = tuple(
         f"the checks of {one.label} say nothing: {one.trouble}" for one in outcomes.values() if one.trouble
     )
-    return Walk(name, tuple(tried), tuple(_grouped(steps, tried)), unavailable, untried, absent, troubles)
+    came_with = {new: _moved(name, outcomes[old], outcomes[new]) for old, new in pairwise(tried)}
+    return Walk(name, tuple(tried), tuple(_grouped(steps, tried)), unavailable, untried, absent, troubles, came_with)
+
+
+def _moved(name: str, before: Outcome, after: Outcome) -> tuple[str, ...]:
+    pairs = {one: (before.versions.get(one), after.versions.get(one)) for one in LIBRARIES if one != name}
+    return tuple(f"{one} {new or 'gone'}, was {old or 'not there'}" for one, (old, new) in pairs.items() if old != new)
 
 
 def _bisect(releases: Sequence[str], had: Callable[[str], Outcome | None]) -> None:
