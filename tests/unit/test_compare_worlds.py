@@ -207,6 +207,20 @@ def test_what_fails_on_the_way_leaves_nothing(cache, monkeypatch, error):
     assert list(cache.iterdir()) == []
 
 
+def test_what_another_process_has_built_meanwhile_is_used_as_it_is(cache, installed, monkeypatch):
+    install = worlds.install
+
+    def slow(folder, requirements, label):
+        monkeypatch.setattr(worlds, "install", install)
+        built("x==1")  # the other one
+        install(folder, requirements, label)
+
+    monkeypatch.setattr(worlds, "install", slow)
+    assert Path(built("x==1").python).read_text() == "1"
+    assert len(installed) == 2
+    assert len([path for path in cache.iterdir() if not path.name.startswith("own-")]) == 1
+
+
 def test_a_failed_rebuild_keeps_what_was_there(cache, installed, monkeypatch):
     home = Path(built("x==1").python).parents[1]
 

@@ -157,9 +157,8 @@ def build(label: str, requirements: Sequence[str], path: Sequence[str], tell: Te
             made = scratch / "world"
             install(made, requirements, label)
             (made / _MARKER).write_text("\n".join(requirements) + "\n", encoding="utf-8")
-            if home.exists():  # half of one, or one that is to be replaced
-                shutil.rmtree(home)
-            sources.put_in_place(made, home, lambda: is_whole(home))
+            if fresh or not is_whole(home):  # another process may have built it meanwhile, and be at work in it
+                sources.put_in_place(made, home, lambda: is_whole(home))
     return World(label, str(python_of(home)), (str(own.folder()), *path))
 
 
