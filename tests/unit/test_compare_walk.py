@@ -132,8 +132,8 @@ def test_a_subject_that_some_releases_cannot_load():
 
     found = walk("lib", ["1", "2", "3"], ask)
     assert told(found) == [
-        ("2", "1", "it cannot be had any more: it does not load", None, None),
-        ("3", "2", "it can be had; before: it does not load", None, None),
+        ("2", "1", "it cannot be had any more: it does not load", None, "3"),
+        ("3", "2", "it can be had again; before: it does not load", None, None),
     ]
 
 
@@ -141,10 +141,16 @@ def test_what_changed_while_it_could_not_be_had_is_told_when_it_can():
     said = {"1": record(), "2": "it does not load", "3": record(bos=False)}
     found = walk("lib", list(said), lambda release: outcome(release, {"toy": said[release]}))
     assert told(found) == [
-        ("2", "1", "it cannot be had any more: it does not load", None, None),
-        ("3", "2", "it can be had; before: it does not load", None, None),
+        ("2", "1", "it cannot be had any more: it does not load", None, "3"),
+        ("3", "2", "it can be had again; before: it does not load", None, None),
         ("3", "1", BOS_GONE, None, None),
     ]
+
+
+def test_a_subject_that_the_first_release_cannot_load():
+    said = {"1": "it does not load", "2": "it does not load", "3": record()}
+    found = walk("lib", list(said), lambda release: outcome(release, {"toy": said[release]}))
+    assert told(found) == [("3", "2", "it can be had; before: it does not load", None, None)]
 
 
 def test_another_class_stands_with_the_first_change_alone():

@@ -19,6 +19,8 @@ from image_spans.lock.record import LIBRARIES
 EVERY = 16
 """So many releases are all tried; of more, those that bisecting asks for."""
 
+_LOST = "it cannot be had any more: "
+
 Ask = Callable[[str], "Outcome | str"]
 """What a release does, or why it cannot be had."""
 
@@ -199,9 +201,15 @@ def _steps(name: str, tried: Sequence[str], outcomes: Mapping[str, Outcome]) -> 
     for index in range(1, len(tried)):
         last, first = tried[index - 1], tried[index]
         before, after = _different(name, outcomes[last], outcomes[first]).absent
-        if (before is None) != (after is None):
-            headline = f"it cannot be had any more: {after}" if before is None else f"it can be had; before: {before}"
-            found.append(Step(first, last, (name,), headline))
+        if before is None and after is not None:
+            found.append(Step(first, last, (name,), f"{_LOST}{after}"))
+        elif before is not None and after is None:
+            open_ = (at_ for at_, step in enumerate(found) if step.headline.startswith(_LOST) and step.until is None)
+            lost = next(open_, None)
+            if lost is not None:
+                found[lost] = replace(found[lost], until=first)
+            again = " again" if lost is not None else ""
+            found.append(Step(first, last, (name,), f"it can be had{again}; before: {before}"))
         if index in had[1:]:
             known = had[had.index(index) - 1]
             found += _changes(name, tried[known], first, tried[:known], outcomes)
