@@ -159,6 +159,14 @@ def test_other_libraries_stand_still_on_a_walk(stand):
     ]
 
 
+@pytest.mark.parametrize(("walked", "tried"), [("1..40", 2), (",".join(map(str, range(1, 41))), 40)])
+def test_a_long_range_is_bisected_and_a_list_is_not(stand, capsys, monkeypatch, walked, tried):
+    monkeypatch.setattr(worlds, "releases", lambda name: [str(number) for number in range(1, 41)])
+    assert main(["compare", "--walk", f"lib=={walked}"]) == 0
+    assert len(stand.built) == tried
+    assert ("bisected; not tried: 2, 3, " in capsys.readouterr().out) == (tried == 2)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

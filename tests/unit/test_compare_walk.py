@@ -153,6 +153,13 @@ def test_a_subject_that_the_first_release_cannot_load():
     assert told(found) == [("3", "2", "it can be had; before: it does not load", None, None)]
 
 
+def test_subjects_that_no_release_can_load_are_no_success():
+    found = walk("lib", ["1", "2"], lambda release: outcome(release, {"toy": "no file"}))
+    assert found.exit_code == 2
+    assert found.absent == {"toy": "no file"}
+    assert render.walk(found, "text").endswith("toy cannot be had in any of them: no file\nnothing could be compared\n")
+
+
 def test_another_class_stands_with_the_first_change_alone():
     def ask(release):
         one = record(bos=release == "1", hello="10" if release == "1" else "11")

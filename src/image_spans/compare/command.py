@@ -185,7 +185,8 @@ def _walk(chosen: argparse.Namespace, tell: Tell) -> Walk:
         except Unavailable as error:
             return str(error)
 
-    return walk.walk(name, releases, ask, chosen.every or walk.EVERY)
+    # Releases that were named one by one are all wanted.
+    return walk.walk(name, releases, ask, chosen.every or (walk.EVERY if ".." in chosen.walk else len(releases)))
 
 
 def _specs(file: Path, expression: str | None) -> list[SubjectSpec]:

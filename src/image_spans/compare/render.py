@@ -251,7 +251,7 @@ def _on_the_way(found: Walk) -> Iterator[str]:
     for name, reason in found.absent.items():
         yield f"{name} cannot be had in any of them: {reason}"
     yield from found.troubles
-    if len(found.tried) < 2:
+    if found.is_empty:
         yield "nothing could be compared"
     elif not found.steps:
         yield "no behaviour changed"

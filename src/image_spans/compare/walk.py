@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from packaging.requirements import Requirement
 from packaging.version import InvalidVersion, Version
 
 from image_spans.compare.differences import NOT_JUDGED, Flip, Subject, subject
@@ -61,6 +60,8 @@ class Walk:
     absent: Mapping[str, str] = field(default_factory=dict)
     """Subject to the reason why it can be had in no release."""
     troubles: tuple[str, ...] = ()
+    had: tuple[str, ...] = ()
+    """The subjects that some release has."""
     came_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Release to the other libraries that tokenize which moved with it: what changed may be theirs."""
 
@@ -69,7 +70,12 @@ class Walk:
         """0: nothing changed; 1: something did; 2: there were not two releases, or not one subject, to compare."""
         if self.steps:
             return 1
-        return 2 if len(self.tried) < 2 or self.troubles else 0
+        return 2 if self.is_empty or self.troubles else 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was nothing to compare."""
+        return len(self.tried) < 2 or not self.had
 
 
 def wanted(text: str, listed: Callable[[str], list[str]]) -> tuple[str, list[str]]:
@@ -99,11 +105,6 @@ def wanted(text: str, listed: Callable[[str], list[str]]) -> tuple[str, list[str
     if len(found) < 2:
         raise ConfigError(f"--walk {text!r}: there are fewer than two releases ({', '.join(found) or 'none'})")
     return name, found
-
-
-def label(name: str, release: str, fixed: Sequence[Requirement]) -> str:
-    """What reports call the world of a release."""
-    return ", ".join((f"{name} {release}", *map(str, fixed)))
 
 
 def walk(name: str, releases: Sequence[str], ask: Ask, every: int = EVERY) -> Walk:
@@ -146,7 +147,9 @@ def walk(name: str, releases: Sequence[str], ask: Ask, every: int = EVERY) -> Wa
         f"the checks of {one.label} say nothing: {one.trouble}" for one in outcomes.values() if one.trouble
     )
     came_with = {new: _moved(name, outcomes[old], outcomes[new]) for old, new in pairwise(tried)}
-    return Walk(name, tuple(tried), tuple(_grouped(steps, tried)), unavailable, untried, absent, troubles, came_with)
+    had_ = tuple(one for one in names if one not in absent)
+    told = tuple(_grouped(steps, tried))
+    return Walk(name, tuple(tried), told, unavailable, untried, absent, troubles, had_, came_with)
 
 
 def _moved(name: str, before: Outcome, after: Outcome) -> tuple[str, ...]:
