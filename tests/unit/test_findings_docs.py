@@ -43,11 +43,11 @@ class Page:
         return self.shown, 0
 
     def untold(self, installed: dict[str, str], pinned: dict[str, set[str]]) -> list[str]:
-        """The installed libraries whose version is somebody else's choice, and not one that the page tells of."""
+        """The installed libraries in a version that is somebody else's choice, and not one that the page tells of."""
         return [
             f"{name} {installed[name]} (the page: {', '.join(told)})"
             for name, told in self.versions.items()
-            if name not in pinned and installed[name] not in told
+            if installed[name] not in {*told, *pinned.get(name, ())}
         ]
 
 
@@ -190,7 +190,9 @@ def test_versions_that_a_page_does_not_tell_of():
     installed = {"transformers": "5.24.0", "mistral-common": "1.13.1"}
     assert page.untold(installed, {}) == []
     assert page.untold(installed | {"transformers": "5.25.0"}, {}) == ["transformers 5.25.0 (the page: 5.23.0, 5.24.0)"]
-    assert page.untold(installed | {"mistral-common": "2.0"}, {"mistral-common": {"1.13.1"}}) == []
+    other = installed | {"mistral-common": "2.0"}
+    assert page.untold(other, {"mistral-common": {"2.0"}}) == []
+    assert page.untold(other, {"mistral-common": {"1.13.1"}}) == ["mistral-common 2.0 (the page: 1.13.1)"]
 
 
 @pytest.mark.parametrize(

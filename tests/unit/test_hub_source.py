@@ -375,9 +375,9 @@ def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
 
 def test_what_another_process_has_put_there_stays(tmp_path):
     made, home = tmp_path / "made", tmp_path / "home"
-    sources._put(made, home, lambda: True)  # the rename fails, but what it should bring is there
+    sources.put_in_place(made, home, lambda: True)  # the rename fails, but what it should bring is there
     with pytest.raises(FileNotFoundError):
-        sources._put(made, home, lambda: False)
+        sources.put_in_place(made, home, lambda: False)
 
 
 @pytest.mark.parametrize("kept", ["", "{", "5", "null", '"x"'])

@@ -27,6 +27,8 @@ class Change:
 
     headline: str
     details: tuple[str, ...] = ()
+    paths: tuple[Path, ...] = field(default=(), compare=False)
+    """Where in the record it shows; :func:`at` reads there."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,9 @@ def _changes(before: Record, after: Record, found: Differences) -> Iterator[Chan
     _join(causes, found, taken)
     inner = []
     for cause in causes:
-        details = [_detail(path, *found[path]) for path, owner in taken.items() if owner is cause]
-        if details:
-            inner.append(Change(cause.headline, tuple(details)))
+        paths = tuple(path for path, owner in taken.items() if owner is cause)
+        if paths:
+            inner.append(Change(cause.headline, tuple(_detail(path, *found[path]) for path in paths), paths))
     left = {path: found[path] for path, owner in taken.items() if owner is None}
     for section in dict.fromkeys(path[0] for path in left):
         change = _unexplained(section, {path: pair for path, pair in left.items() if path[0] == section})
@@ -86,7 +88,7 @@ def _changes(before: Record, after: Record, found: Differences) -> Iterator[Chan
         yield from inner
     else:
         lines = [line for change in inner for line in (change.headline, *(f"  {one}" for one in change.details))]
-        yield Change(loader, tuple(lines))
+        yield Change(loader, tuple(lines), tuple(found))
 
 
 def _join(causes: Sequence[Cause], found: Differences, taken: dict[Path, Cause | None]) -> None:
@@ -115,6 +117,14 @@ def _differences(before: Any, after: Any, path: Path = ()) -> Iterator[tuple[Pat
         yield path, (before, after)
 
 
+def at(record: Record, path: Path) -> Any:
+    """What stands at a path; None where nothing does."""
+    value: Any = record
+    for key in path:
+        value = value.get(key, ABSENT) if isinstance(value, dict) else ABSENT
+    return value
+
+
 def _detail(path: Path, old: Any, new: Any) -> str:
     return f"{': '.join(map(_label, path))}: {_between(old, new)}"
 
@@ -139,6 +149,8 @@ def _is_line(value: Any) -> bool:
 def _around(other: Mapping[str, str], line: Mapping[str, str], reach: int = 3) -> str:
     """The tokens of a line round the first that differs from another's, with the id of that one."""
     ids, names = line["ids"].split(), line["tokens"].split(" ")
+    if not ids:
+        return "[nothing]"
     at = first_difference(ids, other["ids"].split())
     if at >= len(ids):
         return f"[{' '.join(['...', *names[-reach:]])}, and nothing more]"
@@ -362,19 +374,40 @@ _BLANKS = {ord(blank): None for blank in " \u2423\u2581\u0120"}
 
 
 def spellings(before: Record, after: Record, found: Differences) -> Iterator[Cause]:
-    """A marker that is read differently where it is spelled."""
-    for role, marker in after["markers"].items():
-        for where in ("markup", "text"):
-            own = ("markers", role, f"spelled in {where}")
-            changed = [path for path in found if path[:3] == own]
-            if not changed:
-                continue
-            contexts = [path[3] for path in changed if len(path) > 3]
-            said = f" {', '.join(contexts)}" if contexts else ""
-            yield Cause(
-                f"{marker['token']}, spelled in {where}{said}, is read differently",
-                lambda path, *_, own=own: path[:3] == own,
-            )
+    """Markers that are read differently where they are spelled; those to which the same happened together."""
+    for where in ("spelled in markup", "spelled in text"):
+        alike: dict[str, list[str]] = {}
+        for role in after["markers"]:
+            changed = [path for path in found if path[:3] == ("markers", role, where)]
+            if changed:
+                blank = _has_blank_behind(before, role, where), _has_blank_behind(after, role, where)
+                contexts = [path[3] for path in changed if len(path) > 3]
+                if blank in ((True, False), (False, True)):
+                    said = (
+                        f"text right behind {{}}, {where}, {'now' if blank[1] else 'no longer'} gets a blank in front"
+                    )
+                else:
+                    said = f"{{}}, {where}{' ' * bool(contexts)}{', '.join(contexts)}, {{verb}} read differently"
+                alike.setdefault(said, []).append(role)
+        for said, roles in alike.items():
+            tokens = list(dict.fromkeys(after["markers"][role]["token"] for role in roles))
+            named = ", ".join(tokens[:3]) + (f" and {len(tokens) - 3} more" if len(tokens) > 3 else "")
+            own = {("markers", role, where) for role in roles}
+            headline = said.format(named, verb="are" if len(tokens) > 1 else "is")
+            yield Cause(headline, lambda path, *_, own=own: path[:3] in own)
+
+
+def _has_blank_behind(record: Record, role: str, where: str) -> bool | None:
+    """Whether text that touches a marker has the blank in front that it has alone; None where that is not told."""
+    marker = record["markers"].get(role, {})
+    said = marker.get(where)
+    if said == "its id":
+        return bool(record["plain call"].get("blank in front of text"))
+    line: Any = said.get("at the start") if isinstance(said, dict) else None
+    names = line["tokens"].split(" ") if _is_line(line) else []
+    if len(names) < 2 or names[0] != written.name(marker["token"]):
+        return None
+    return bool(names[1].translate(_BLANKS) != names[1])
 
 
 def template(before: Record, after: Record, found: Differences) -> Iterator[Cause]:
@@ -422,9 +455,12 @@ CAUSES: tuple[Callable[[Record, Record, Differences], Iterator[Cause]], ...] = (
 
 
 def _loader(before: Record, after: Record) -> str | None:
-    """Another class loads the same file: everything else follows."""
+    """Another class of the same library loads the same file: everything else follows.
+
+    Another version of the library may have renamed the class, which explains nothing by itself.
+    """
     old, new = before[MADE_OF], after[MADE_OF]
-    if old["class"] == new["class"] or old.get("sha256") != new.get("sha256"):
+    if old["class"] == new["class"] or any(old.get(key) != new.get(key) for key in ("sha256", "libraries")):
         return None
     return f"it is loaded as {new['class']}, before as {old['class']}"
 
@@ -446,9 +482,9 @@ _SAID = {
 def _unexplained(section: str, found: Differences) -> Change:
     details = tuple(_detail(path, *pair) for path, pair in found.items())
     headline = _SAID.get(section, f"{section} is different")
-    if len(details) == 1:  # it says what it is about
-        return Change(details[0], details)
-    return Change(f"{headline} ({len(details)})", details)
+    # One alone says what it is about.
+    said = f"{headline} ({len(details)})" if len(details) > 1 else details[0]
+    return Change(said, details, tuple(found))
 
 
 def _made_of(found: Differences) -> Iterator[str]:

@@ -30,7 +30,7 @@ MADE_OF = "made of"
 COSTLY = ("vocabulary", "saved and loaded again")
 """What follows from the files and the libraries alone, and takes long to ask: not asked again while those are as they
 were."""
-_LIBRARIES = ("transformers", "tokenizers", "sentencepiece", "tiktoken", "mistral-common", "huggingface-hub")
+LIBRARIES = ("transformers", "tokenizers", "sentencepiece", "tiktoken", "mistral-common", "huggingface-hub")
 _UNNAMED = 4096
 """So many ids without a name, one after the other, are the end of a vocabulary."""
 
@@ -80,7 +80,7 @@ def _made_of(spec: SubjectSpec, subject: Subject) -> Record:
     found = {
         "class": subject.tokenizer.library.split(" ")[-1],
         "entry": hashlib.sha256(entry.encode()).hexdigest(),
-        "libraries": {name: version for name in _LIBRARIES if (version := _version(name)) is not None},
+        "libraries": {name: version for name in LIBRARIES if (version := _version(name)) is not None},
     }
     if source is not None:
         revision, digest = source.revision_shown(), source.digest(spec.folder)
