@@ -10,10 +10,12 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
+from importlib import metadata
 from typing import Any
 
 import numpy as np
 import pytest
+from packaging.version import Version
 from PIL import Image
 
 from image_spans.slicing import (
@@ -63,6 +65,8 @@ class Case:
     grid: Grid | None = None
     folder: str = ""
     """Where the image processor is, if not with the model."""
+    since: str = "0"
+    """The release of transformers that counts so; an earlier one is known to be wrong."""
     no_heights: tuple[int, ...] = ()
     """Left out: heights that the image processor takes for a number of channels."""
 
@@ -305,6 +309,7 @@ CASES = {
         _rule(minicpm4_6, slots=16, scale_resolution=112),
         *("minicpmv4_6", "MiniCPMV4_6ImageProcessor", "MiniCPMV4_6Processor"),
         {"scale_resolution": 112, "downsample_mode": "4x"},
+        since="5.23.0",  # 5.20.2 makes both sides a multiple of 4 patches, whatever is merged
         has={"slice_mode": True, **SLICE_MARKS},
         asked={"image_token_divisor": 4},
         grid=_one("grids"),
@@ -353,6 +358,8 @@ def _image(width: int, height: int) -> Image.Image:
 
 
 def _subject(case: Case) -> Subject:
+    if Version(metadata.version("transformers")) < Version(case.since):
+        pytest.skip(f"{case.model} is counted otherwise before transformers {case.since}")
     folder = case.folder or case.model
     for module in (f"image_processing_pil_{folder}", f"image_processing_{folder}"):
         try:

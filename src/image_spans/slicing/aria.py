@@ -1,9 +1,9 @@
 """Aria: one block for an image, or, where images are split, one for each tile of the canvas that wastes least.
 
 Source: "Aria: An Open Multimodal Native Mixture-of-Experts Model" (arXiv 2410.05993), section 2.2, and
-``get_image_patches`` in transformers' image_processing_aria.py (5.23); the model repository's own vision_processor.py
-(rhymes-ai/Aria) splits nothing. The projector makes 128 slots of a tile of 490 pixels, 256 of one of 980. There is no
-overview; all of it is one run, for the grammar ``run``.
+``get_image_patches`` in transformers' image_processing_aria.py (5.23); the GitHub repository rhymes-ai/Aria has a
+vision_processor.py that splits nothing. The projector makes 128 slots of a tile of 490 pixels, 256 of one of 980.
+There is no overview; all of it is one run, for the grammar ``run``.
 """
 
 from __future__ import annotations

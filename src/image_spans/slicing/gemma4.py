@@ -27,17 +27,12 @@ def layout(
         patch: side of a patch in pixels.
         pool: how many patches a side are pooled into one slot (``pooling_kernel_size``).
         max_soft_tokens: how many slots at most.
-
-    Raises:
-        ValueError: the image is so long that neither side would be left.
     """
     step = patch * pool
     scale = math.sqrt(max_soft_tokens * step**2 / (width * height))
     columns, rows = math.floor(scale * width / step), math.floor(scale * height / step)
-    if rows == 0:
-        columns, rows = min(width // height, max_soft_tokens), 1
+    if rows == 0:  # more than max_soft_tokens times as wide as high
+        columns, rows = max_soft_tokens, 1
     elif columns == 0:
-        columns, rows = 1, min(height // width, max_soft_tokens)
-    if columns * rows == 0:
-        raise ValueError(f"an image of {width}x{height} has no room for a slot")
+        columns, rows = 1, max_soft_tokens
     return Layout(Block(rows, columns))
