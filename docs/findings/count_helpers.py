@@ -24,6 +24,6 @@ compare("Qwen2-VL, size told to the call", qwen, lambda out: int(out["image_grid
 small = {"size": {"height": 100, "width": 100}, "crop_to_patches": True}
 compare("InternVL, size told to the call", got, lambda out: out["num_patches"][0], 634, 634, small)
 compare("DeepSeek-OCR 2", DeepseekOcr2ImageProcessorPil(), lambda out: 1 + out["num_local_patches"][0], 700, 500, {})
-idefics = Idefics3ImageProcessorPil(size={"longest_edge": 500}, return_row_col_info=True)
-compare("Idefics3, longest edge 500", idefics, lambda o: (5, *o["rows"][0], *o["cols"][0]), 500, 300, {})
+docs = Idefics3ImageProcessorPil(size={"longest_edge": 500}, return_row_col_info=True)
+compare("Idefics3, longest edge 500", docs, lambda o: (o.pixel_values.shape[1], *o.rows[0], *o.cols[0]), 500, 300, {})
 sys.exit(0 if any(differ) else 1)
