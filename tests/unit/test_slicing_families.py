@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from image_spans import slicing
+from image_spans.grammars import Slots, grammar
 from image_spans.slicing import (
     Block,
     Layout,
@@ -26,6 +27,7 @@ from image_spans.slicing import (
     paddleocr_vl,
     qwen2_vl,
 )
+from support import contract
 
 
 def name(value: object) -> str:
@@ -261,3 +263,37 @@ RULES: list[Callable[..., Layout]] = [
 def test_a_rule_has_its_name_and_is_asked_for_each_image_alone(rule: Callable[..., Layout]) -> None:
     assert slicing.rule(rule.__module__.rpartition(".")[2]) is rule
     assert {rule(1000, 700, number) for number in (0, 1, 50)} == {rule(1000, 700, 1)}
+
+
+PAIRED = {"open": "<image>", "close": "</image>", "placeholder": "<pad>"}
+
+
+@pytest.mark.parametrize(
+    ("images", "slices"),
+    [
+        *[({**PAIRED, "slots": rule}, None) for rule in ("qwen2_vl", "glm4v", "paddleocr_vl", "hunyuan_vl")],
+        *[({**PAIRED, "slots": rule}, None) for rule in ("gemma3", "gemma4")],
+        (
+            {"grammar": "run", "placeholder": "<pad>", "slots": "llava_next", "options": {"pinpoints": [[336, 672]]}},
+            None,
+        ),
+        *[
+            ({"grammar": "run", "placeholder": "<pad>", "slots": rule}, None)
+            for rule in ("llava_onevision", "deepseek_ocr2")
+        ],
+        ({"grammar": "run", "placeholder": "<pad>", "slots": "aria", "options": {"split": True}}, None),
+        ({**PAIRED, "slots": 64}, {"open": "<slice>", "close": "</slice>", "rule": "minicpm4_6"}),
+    ],
+    ids=str,
+)
+def test_the_grammar_that_a_rule_is_meant_for_writes_its_slots(images, slices) -> None:
+    told = contract(images=images, slices=slices)
+    several = 0
+    for size in ((1, 1), (1200, 600), (600, 2400)):
+        layout = told.layout(*size, 1)
+        written = [
+            part.count for part in grammar(told.images.grammar).write(layout, told, 0) if isinstance(part, Slots)
+        ]
+        assert sum(written) == layout.slots
+        several += len(written) > 1
+    assert (several > 0) == (slices is not None)
