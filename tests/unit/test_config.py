@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError, field_validator
 from image_spans import config
 from image_spans.config import load, load_subject, load_subjects, read
 from image_spans.conversation import Conversation, Image, Message, Text
+from image_spans.discovery import names
 from image_spans.errors import ConfigError, Unavailable
 from image_spans.yaml_nodes import Document, Problem
 
@@ -754,8 +755,8 @@ BAD_FILES |= {
     ),
     "name that is too long to quote": (
         changed("slots: 4", f"slots: {'x' * 10_000}"),
-        f"{FILE}:14: {IMAGES}.slots: unknown slice rule '{'x' * 56}... known: fixed, internvl, llama4, minicpm, "
-        "pixtral (or module:function)",
+        f"{FILE}:14: {IMAGES}.slots: unknown slice rule '{'x' * 56}... known: "
+        f"{', '.join(names('image_spans.slicing'))} (or module:function)",
     ),
     "text that is too long to quote": (
         changed("literals: plain", f"input: {{images: {'a b ' * 5_000}}}"),

@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from image_spans import slicing
+from image_spans.discovery import names
 from image_spans.errors import ConfigError
 from image_spans.slicing import Block, Layout, fixed, internvl, llama4, minicpm, pixtral
 
@@ -424,7 +425,7 @@ def test_a_rule_of_ones_own(tmp_path: Path) -> None:
     ("name", "said"),
     [
         ("minicmp", "unknown slice rule 'minicmp'; did you mean 'minicpm'? (or module:function)"),
-        ("", "unknown slice rule ''; known: fixed, internvl, llama4, minicpm, pixtral (or module:function)"),
+        ("", f"unknown slice rule ''; known: {', '.join(names('image_spans.slicing'))} (or module:function)"),
         ("no_such_module:layout", "there is no module 'no_such_module'"),
         ("no such:rule", "unknown slice rule 'no such:rule'"),
     ],

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
-from hypothesis.errors import InvalidArgument
+from hypothesis.errors import InvalidArgument, NoSuchExample
 
 from image_spans import strategies
 from image_spans.conversation import Conversation, Image, Message, Text
@@ -215,6 +215,13 @@ def test_a_rule_that_refuses_sizes_limits_the_images(tmp_path: Path) -> None:
 
 
 # Draws
+
+
+def test_no_image_is_longer_than_what_some_rules_refuse() -> None:
+    """Not even one of two sides that are drawn by themselves."""
+    often = settings(max_examples=5000, database=None, deadline=None, derandomize=True, phases=[Phase.generate])
+    with pytest.raises(NoSuchExample):
+        find(strategies.images(), lambda i: max(i.width, i.height) > 200 * min(i.width, i.height), settings=often)
 
 
 @given(strategies.images(boundary_sizes=[(30, 700), (5, 5)], min_side=28, max_side=1000))

@@ -236,7 +236,8 @@ def _telling_or_other(
         return image
     form = draw(forms)
     if form == "any":
-        return Image(draw(moderate), draw(moderate))
+        width, height = draw(moderate), draw(moderate)
+        return Image(max(width, -(-height // LARGEST_ASPECT)), max(height, -(-width // LARGEST_ASPECT)))
     longer = draw(any_side)
     shorter = max(draw(short), -(-longer // LARGEST_ASPECT))
     return Image(longer, shorter) if form == "wide" else Image(shorter, longer)
