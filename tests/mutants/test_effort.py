@@ -22,6 +22,10 @@ NEEDS_MORE_MESSAGES = {
     "numbers_begin_anew_in_every_message": 3,
     "no_crops_for_more_than_two_images": 5,
     "fourth_image_is_dropped": 7,
+    # Two images in one message fit two causes; in two messages they do not.
+    "images_that_touch_become_one": 3,
+    "padding_between_images": 3,
+    "end_of_text_between_images": 3,
 }
 """Mutants that take more than two messages to show as what they are."""
 ONLY_IN_HAZARDS = {

@@ -118,16 +118,32 @@ def test_the_example_is_judged_where_luck_would_not_find_it(knowing, run):
 
 
 def test_what_is_known_is_not_shrunk(knowing, run):
-    repository = knowing("counted")
-    calls = repository.path / "calls"
     arguments = ("-k", "start and spans.matched")
-    assert run(*arguments).ret == 1
-    shrinking = len(calls.read_text())
-    calls.unlink()
-    knowing("counted", WIDE)
-    assert run(*arguments).ret == 0
-    # Each draw once, and the example; and a few related conversations, which tell the cause.
-    assert len(calls.read_text()) <= 3 * (15 + 1) < shrinking
+    for known, shrunk in ((), True), ((WIDE,), False):
+        repository = knowing("counted", *known)
+        with (repository.path / "conftest.py").open("a") as conftest:
+            conftest.write(TELLS_OF_SHRINKING)
+        assert run(*arguments).ret == int(shrunk)
+        assert (repository.path / "shrunk").exists() == shrunk
+        (repository.path / "shrunk").unlink(missing_ok=True)
+
+
+TELLS_OF_SHRINKING = """
+
+from pathlib import Path
+
+from image_spans.engine import Engine
+
+shrink = Engine.shrink
+
+
+def told(self, subject, position, finding):
+    Path("shrunk").touch()
+    return shrink(self, subject, position, finding)
+
+
+Engine.shrink = told
+"""
 
 
 def test_another_finding_of_the_same_check_is_new(knowing, run):
