@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -210,3 +211,11 @@ def test_what_no_cause_explains_is_not_swallowed(real: Copy) -> None:
     found = diff(real.before, moved)
     assert len(found.changes) == 2
     assert found.changes[1].headline.startswith("conversations: image at the end: [<s> ")
+
+
+def test_a_template_that_cannot_be_rendered_is_told_apart_by_its_digest(
+    real: Copy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    one, other = real.record("no jinja"), real.record("no jinja, other template", template="other")
+    assert [change.headline for change in diff(one, other).changes] == ["the chat template writes other text"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -32,6 +34,9 @@ def _template(native: Any) -> Any:
     """Chats of plain text as the template writes them."""
     if not native.chat_template:
         return None
+    if importlib.util.find_spec("jinja2") is None:
+        digest = hashlib.sha256(repr(native.chat_template).encode()).hexdigest()
+        return {"cannot be rendered": "jinja2 is not installed", "sha256": digest}
     chats = {"one turn": _CHAT[:1], "two turns": _CHAT, "system": [{"role": "system", "content": "Be brief."}, *_CHAT]}
     found = {}
     for name, chat in chats.items():
