@@ -57,7 +57,7 @@ def test_a_change_says_where_in_the_record_it_shows():
 
 def test_no_ids_at_all_are_called_nothing():
     old, new = {"ids": "", "tokens": ""}, {"ids": "1", "tokens": "<s>"}
-    for before, after, said in ((old, new, "[<s> (1)], was [nothing]"), (new, old, "[nothing] was [<s> (1)]")):
+    for before, after, said in ((old, new, "[<s> (1)], was [nothing]"), (new, old, "[nothing], was [<s> (1)]")):
         [change] = diff(record(texts={"": before}), record(texts={"": after})).changes
         assert said in change.details[0]
 
