@@ -6,6 +6,7 @@ The name in the YAML is the module's name; the module is imported only when a su
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import importlib.util
 import os
 import pkgutil
@@ -34,6 +35,14 @@ def load(package: str, name: str, what: str) -> ModuleType:
     if name not in names(package):
         raise ConfigError(f"unknown {what} {name!r}{nearest(name, names(package))} (or module:function)")
     return importlib.import_module(f"{package}.{name}")
+
+
+def installed(distribution: str) -> str | None:
+    """The version of a distribution that is installed, found without importing it; None: it is not."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def is_reference(name: str) -> bool:

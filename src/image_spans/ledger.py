@@ -6,7 +6,6 @@ Reports travel from xdist's workers, so all that is kept here is plain data.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, TypeAlias
 
 from image_spans.config import SubjectSpec
 from image_spans.errors import ConfigError
+from image_spans.files import beside, write_whole
 from image_spans.findings import Finding, one_line
 from image_spans.known_failures import KnownFailure, to_paste
 
@@ -157,12 +157,7 @@ class Ledger:
             OSError: it cannot be written.
         """
         text = "".join(json.dumps(found, sort_keys=True) + "\n" for found in self.findings)
-        beside = _beside(path)
-        try:
-            beside.write_text(text, encoding="utf-8", newline="\n")
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
+        write_whole(path, text)
 
     def to_accept(self, specs: Iterable[SubjectSpec]) -> list[str]:
         """The YAML that makes the new findings known, with a line before each subject's that says where it belongs."""
@@ -182,10 +177,6 @@ class Ledger:
 def _size(found: dict[str, Any]) -> tuple[int, str, str]:
     code = found["conversation"] or ""
     return len(code), code, found["position"] or ""
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def findings_file(option: str, folder: Path) -> Path:
@@ -211,8 +202,8 @@ def _why_not_written(path: Path) -> str | None:
         return "is not an ordinary file"
     if not path.parent.is_dir():
         return f"there is no folder {path.parent}"
-    _beside(path).touch()
-    _beside(path).unlink()
+    beside(path).touch()
+    beside(path).unlink()
     if path.exists():
         path.open("ab").close()
     return None

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from image_spans import checks, config, strategies
+from image_spans import checks, config, discovery, strategies
 from image_spans.conversation import Conversation, parse_conversation
 from image_spans.engine import FAMILIES, Engine, Pass, diagnosed, profile_of
 from image_spans.errors import ConfigError, Unavailable, words
@@ -782,10 +781,7 @@ def _history(status: str, known: KnownFailure, finding: Finding) -> str:
 def _versions() -> dict[str, str | None]:
     versions: dict[str, str | None] = {"python": platform.python_version()}
     for name in ("pytest-image-spans", "pytest", "hypothesis"):
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # a clone that is not installed
-            versions[name] = None
+        versions[name] = discovery.installed(name)  # None: a clone that is not installed
     return versions
 
 

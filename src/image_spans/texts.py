@@ -77,15 +77,6 @@ class Texts:
         wanted, wanted_specials = self._split(pieces)
         return list(zip(found, wanted, strict=True)) if found_specials == wanted_specials else None
 
-    def surplus_special(self, ids: tuple[int, ...], pieces: Sequence[Piece]) -> int | None:
-        """The first special token among ids that no fixed text has there."""
-        wanted = self._split(pieces)[1]
-        for token_id in self._divided(ids)[1]:
-            if token_id not in wanted:
-                return token_id
-            wanted.remove(token_id)
-        return None
-
     def _divided(self, ids: tuple[int, ...]) -> tuple[list[tuple[int, ...]], list[int]]:
         """Ids cut at special tokens, and those."""
         stretches: list[list[int]] = [[]]

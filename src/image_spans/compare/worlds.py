@@ -7,7 +7,6 @@ written last, so one that was interrupted is never taken for a whole one.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -101,10 +100,8 @@ def needed(
 
 
 def _as_here(name: str) -> str | None:
-    try:
-        return f"{name}=={importlib.metadata.version(name)}"
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    version = discovery.installed(name)
+    return None if version is None else f"{name}=={version}"
 
 
 def _of_subjects(specs: Iterable[SubjectSpec]) -> set[str]:

@@ -55,7 +55,6 @@ class Cause:
 
     headline: str
     explains: Explains
-    rank: int = field(default=0, compare=False)
 
 
 def diff(before: Record, after: Record) -> Diff:
@@ -80,9 +79,10 @@ def _changes(before: Record, after: Record, found: Differences) -> Iterator[Chan
         if paths:
             inner.append(Change(cause.headline, tuple(_detail(path, *found[path]) for path in paths), paths))
     left = {path: found[path] for path, owner in taken.items() if owner is None}
-    for section in dict.fromkeys(path[0] for path in left):
-        change = _unexplained(section, {path: pair for path, pair in left.items() if path[0] == section})
-        inner.append(change)
+    inner += [
+        _unexplained(section, {path: pair for path, pair in left.items() if path[0] == section})
+        for section in dict.fromkeys(path[0] for path in left)
+    ]
     loader = _loader(before, after)
     if loader is None:
         yield from inner
@@ -126,11 +126,7 @@ def at(record: Record, path: Path) -> Any:
 
 
 def _detail(path: Path, old: Any, new: Any) -> str:
-    return f"{': '.join(map(_label, path))}: {_between(old, new)}"
-
-
-def _label(key: str) -> str:
-    return written.printable(key)
+    return f"{': '.join(map(written.printable, path))}: {_between(old, new)}"
 
 
 def _between(old: Any, new: Any) -> str:
@@ -210,9 +206,7 @@ def moved(before: Record, after: Record, found: Differences) -> Iterator[Cause]:
     from_old = {here: f"={token}" for token, (here, _) in other.items()}
 
     def also(path: Path, was: Any, now: Any) -> bool:
-        if path[0] == "vocabulary":
-            return True
-        if path[0] == "special tokens":
+        if path[0] in ("vocabulary", "special tokens"):
             return True
         if path[0] in ("named ids", "plain call") and isinstance(was, (str, list)) and isinstance(now, (str, list)):
             return bool(_swapped(was, from_old) == _swapped(now, back))

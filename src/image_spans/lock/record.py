@@ -6,13 +6,12 @@ Nothing depends on a path, on time, or on anything random. All of it is found ou
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any, TypeAlias
 
-from image_spans import strategies, tokenizers
+from image_spans import discovery, strategies, tokenizers
 from image_spans.case import Bench
 from image_spans.config import SubjectSpec
 from image_spans.contract import Contract
@@ -27,9 +26,6 @@ Record: TypeAlias = "dict[str, Any]"
 """JSON. Under :data:`MADE_OF` what may change without consequence (versions, digests); all else is behaviour."""
 
 MADE_OF = "made of"
-COSTLY = ("vocabulary", "saved and loaded again")
-"""What follows from the files and the libraries alone, and takes long to ask: not asked again while those are as they
-were."""
 LIBRARIES = ("transformers", "tokenizers", "sentencepiece", "tiktoken", "mistral-common", "huggingface-hub")
 _UNNAMED = 4096
 """So many ids without a name, one after the other, are the end of a vocabulary."""
@@ -57,11 +53,11 @@ def record(spec: SubjectSpec, bench: Bench, before: Record | None = None) -> Rec
         **_of_library(tokenizer),
         "conversations": _conversations(bench),
     }
-    same = before is not None and before.get(MADE_OF) == made_of and made_of.get("sha256")
+    # These follow from files and libraries alone and take long to ask: not asked again while those are as they were.
+    known = before if before and before[MADE_OF] == made_of and "sha256" in made_of else {}
     costly = {"vocabulary": lambda: _vocabulary(tokenizer), "saved and loaded again": lambda: _reloaded(tokenizer)}
-    assert tuple(costly) == COSTLY
     for key, ask in costly.items():
-        found[key] = before[key] if before is not None and same and key in before else _asked(ask)
+        found[key] = known[key] if key in known else _asked(ask)
     return {key: value for key, value in found.items() if value is not None}
 
 
@@ -80,20 +76,13 @@ def _made_of(spec: SubjectSpec, subject: Subject) -> Record:
     found = {
         "class": subject.tokenizer.library.split(" ")[-1],
         "entry": hashlib.sha256(entry.encode()).hexdigest(),
-        "libraries": {name: version for name in LIBRARIES if (version := _version(name)) is not None},
+        "libraries": {name: version for name in LIBRARIES if (version := discovery.installed(name)) is not None},
     }
     if source is not None:
         revision, digest = source.revision_shown(), source.digest(spec.folder)
         found |= {"source": source.shown()} | ({"revision": revision} if revision else {})
         found |= {"sha256": digest} if digest else {}
     return found
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 # ---------------------------------------------------------------- the tokenizer
@@ -144,8 +133,8 @@ def _spelled(tokenizer: Tokenizer, token: str, token_id: int | None, encode: Cal
     said: Record = {}
     for context, (before, behind) in {**CONTEXTS, "two": ("", token)}.items():
         said[context] = _asked(lambda a=before, b=behind: _in_context(tokenizer, token, token_id, encode, a, b))  # type: ignore[misc]
-    words = set(map(str, said.values()))
-    return words.pop() if len(words) == 1 and all(isinstance(one, str) for one in said.values()) else said
+    same = all(isinstance(one, str) for one in said.values()) and len(set(said.values())) == 1
+    return said["two"] if same else said
 
 
 def _in_context(
@@ -154,8 +143,7 @@ def _in_context(
     ids = encode(before + token + behind)
     if token_id is None or token_id not in ids:
         return "text"
-    beside = encode(behind)
-    if ids == [*encode(before), token_id, *beside]:
+    if ids == [*encode(before), token_id, *encode(behind)]:
         return "its id"
     return _line(tokenizer, ids)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from image_spans.errors import ConfigError
+from image_spans.files import write_whole
 from image_spans.lock.record import MADE_OF, Record
 
 SCHEMA = 1
@@ -72,12 +72,4 @@ def write(path: Path, records: Mapping[str, Record]) -> None:
     """
     for left in path.parent.glob(f".{path.name}.*.tmp"):  # by a process that was killed
         left.unlink(missing_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text_of(records))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_whole(path, text_of(records))

@@ -94,7 +94,7 @@ class Lock:
 def _status(found: Diff) -> str:
     if found.changes:
         return CHANGED
-    return COSMETIC if found.made_of else SAME
+    return COSMETIC if found.cosmetic else SAME
 
 
 def report(name: str, seen: Seen) -> str:

@@ -10,7 +10,6 @@ An adapter is a module here with ``load(spec, folder)``, ``finish(native, spec)`
 
 from __future__ import annotations
 
-import importlib.metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, cast
@@ -168,18 +167,15 @@ def missing(spec: TokenizerSpec) -> str | None:
     """Why the library of a spec cannot be used here, found without importing it; None: it can."""
     for text in spec.requires:
         requirement = Requirement(text)
-        try:
-            version = importlib.metadata.version(requirement.name)
-        except importlib.metadata.PackageNotFoundError:
+        version = discovery.installed(requirement.name)
+        if version is None:
             return f"it requires {text}, which is not installed"
         if not requirement.specifier.contains(version, prereleases=True):
             return f"it requires {text}; installed is {version}"
     if spec.backend is None:
         return None
     distribution = discovery.load(__name__, spec.backend, "backend").DISTRIBUTION
-    try:
-        importlib.metadata.distribution(distribution)
-    except importlib.metadata.PackageNotFoundError:
+    if discovery.installed(distribution) is None:
         return f"the library {distribution} is not installed (pip install {distribution})"
     return None
 
