@@ -8,6 +8,7 @@ anything drawn again: to shrink it, with the same strategy, seed and draws.
 from __future__ import annotations
 
 import gc
+import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -257,7 +258,8 @@ class Engine:
             def collect(conversation: Conversation) -> None:
                 drawn.append(conversation)
 
-            collect()
+            with _the_seed_alone_decides():
+                collect()
             self._drawn[key] = tuple(drawn)
         return self._drawn[key]
 
@@ -295,12 +297,13 @@ class Engine:
                 return len(candidate.messages) <= messages and len(candidate.images) <= images and shows(candidate)
 
             try:
-                smallest = find(
-                    strategy,
-                    is_wanted,
-                    settings=settings(usual, phases=[Phase.generate, Phase.shrink], max_examples=tries),
-                    random=Random(self._seed(position, family)),
-                )
+                with _the_seed_alone_decides():
+                    smallest = find(
+                        strategy,
+                        is_wanted,
+                        settings=settings(usual, phases=[Phase.generate, Phase.shrink], max_examples=tries),
+                        random=Random(self._seed(position, family)),
+                    )
             except (NoSuchExample, FlakyFailure):
                 continue
             result = seen[smallest] or finding
@@ -368,6 +371,26 @@ def _vocabularies_left_alone() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
+
+
+@contextmanager
+def _the_seed_alone_decides() -> Iterator[None]:
+    """Without the constants that Hypothesis reads from the modules that happen to be loaded, and now and then draws.
+
+    They would make the draws of a seed depend on what else a process has imported: on ``-k``, on the worker of xdist.
+    Hypothesis has no switch for it (6.131 and later; PR #4356); where the method is gone or new, nothing is changed.
+    """
+    providers = sys.modules.get("hypothesis.internal.conjecture.providers")
+    provider, name = getattr(providers, "HypothesisProvider", None), "_maybe_draw_constant"
+    original = getattr(provider, name, None)
+    if original is None:
+        yield
+        return
+    setattr(provider, name, lambda *_arguments, **_options: None)
+    try:
+        yield
+    finally:
+        setattr(provider, name, original)
 
 
 def _count(verdict: checks.Verdict, tally: Tally, conversation: Conversation) -> None:

@@ -40,7 +40,8 @@ def test_repaired_code_is_green(example):
     result.stdout.fnmatch_lines(["my-model*ok 2*ok 7*"])
 
 
-def test_a_change_of_the_lock_is_told_as_shown(example):
+def test_a_change_of_the_lock_is_told_as_shown(example, monkeypatch):
+    monkeypatch.delenv("CI", raising=False)  # where the lock is not recorded
     module, yaml = example.path / "my_data.py", example.path / "tokenizers_under_test.yaml"
     naive = "ids += tokenizer.encode(text)[1:]  # remove bos"
     module.write_text(module.read_text().replace(naive, "ids += tokenizer.encode(text, add_special_tokens=False)"))

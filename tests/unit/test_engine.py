@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import replace
 
 import pytest
@@ -453,3 +454,14 @@ def test_what_a_check_is_blocked_on_is_remembered():
     assert set(blocked) == {"spans.matched"}
     assert all(any(image.width >= 449 for image in conversation.images) for conversation in blocked["spans.matched"])
     assert any(conversation not in done.conversations for conversation in blocked["spans.matched"])
+
+
+def test_what_else_is_loaded_changes_no_draw(tmp_path, monkeypatch):
+    def drawn():
+        return Engine(200, 0).conversations(subject(Counting()), "start", FAMILIES["single"])
+
+    before = drawn()
+    (tmp_path / "full_of_numbers.py").write_text(f"NUMBERS = {list(range(101, 301))}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("full_of_numbers")
+    assert drawn() == before
