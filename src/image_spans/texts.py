@@ -59,7 +59,8 @@ class Texts:
         if self._exact:
             return self.is_exactly(ids, pieces)
         if not ids:
-            return all(not piece.text or not self.alone(piece.text)[0] for piece in pieces)
+            texts = [text for piece in pieces for text in self._without_bos(piece)]
+            return not any(text and self.alone(text)[0] for text in texts)
         return self._in_order(ids, pieces)
 
     def is_exactly(self, ids: tuple[int, ...], pieces: Sequence[Piece]) -> bool:

@@ -292,8 +292,8 @@ def _refused(case: Case, whole: _Whole, limit: int, error: Exception) -> Finding
     if limit >= whole.length:
         return _finding(case, limit, f"{whole.length} ids fit, but it is refused: {words(error)}", refused="fits")
     if policy == "keep_images":
-        if _cut_image(case, whole, limit) is None:
-            message = f"no placeholder is cut off at {limit}, but it is refused; {whole.length} would hold all"
+        if _cut_image(case, whole, limit) is None and whole.unit_at(whole.edge(limit)) is None:
+            message = f"no image is cut at {limit}, but it is refused; {whole.length} would hold all"
             return _finding(case, limit, f"{message}: {words(error)}", refused=policy)
         clear = clear or "max_length" in str(error)
     elif policy != "reject" and whole.reach(whole.edge(limit)) not in (0, whole.length):
