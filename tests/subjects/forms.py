@@ -46,3 +46,8 @@ def five_crops(layout, contract, number):
     """Idefics2 with splitting: four quarters and the whole; a token stands between all blocks, once where two meet."""
     for _ in range(5):
         yield from (Fixed("<fake_token_around_image>"), Slots(layout.slots // 5))
+
+
+def one_tile(layout, contract, number):
+    """Granite Docling without cropping: the tile in the first row and column, and the end of that row."""
+    yield from (Marker("fake"), Marker("tile"), Slots(layout.overview.slots), Fixed("\n"))
