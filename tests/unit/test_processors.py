@@ -16,7 +16,7 @@ from image_spans.pipelines import _counts, processor
 from image_spans.processors import build
 from image_spans.tokenizers import adapt
 
-pytest.importorskip("transformers", minversion="5.20")
+pytest.importorskip("transformers", minversion="5.23")
 
 LLAVA = {
     "processor": "LlavaProcessor",
