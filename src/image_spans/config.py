@@ -87,6 +87,13 @@ class PipelineSpec(Model):
     def _from_name(cls, data: Any) -> Any:
         return {"encode": data} if isinstance(data, str) else data
 
+    @field_validator("continue_")
+    @classmethod
+    def _can_continue(cls, name: str | None) -> str | None:
+        if name is not None and not discovery.is_reference(name) and pipelines.lacks(name, "continue"):
+            raise PydanticCustomError("continue", "the pipeline {name} has no continue entry", {"name": name})
+        return name
+
 
 class _Entry(Model):
     tokenizer: TokenizerSpec
@@ -204,6 +211,9 @@ def read(path: str | os.PathLike[str] = DEFAULT_FILE) -> list[SubjectSpec]:
         specs.append(SubjectSpec(name, entry.tokenizer, entry.pipeline, entry.contract, file, line, label, known))
         for index, wrong, text in problems(known, entry.contract.input):
             document.add((*where, "known_failures", index, wrong), text)
+        if not discovery.is_reference(entry.pipeline.encode):
+            for text in pipelines.problems(entry.pipeline.encode, entry.pipeline.options):
+                document.add((*where, "pipeline", "options"), text)
         for call in _calls(specs[-1]):
             if not discovery.is_reference(call.name):  # nothing of the user's is imported yet
                 for key, text in call.problems():

@@ -64,6 +64,11 @@ Tokens: TypeAlias = Annotated[tuple[Annotated[StrictStr, Field(min_length=1)], .
 Options: TypeAlias = dict[StrictStr, Any]
 
 
+LARGEST_SIDE = 4096
+LARGEST_ASPECT = 200
+"""No image that is drawn is larger, or longer for its width, whatever a contract says."""
+
+
 class Range(Model):
     """How many: ``0..4`` in the YAML, or one number."""
 
@@ -89,6 +94,13 @@ class Range(Model):
         return self
 
 
+class Sides(Range):
+    """Pixels: ``1..4096`` in the YAML."""
+
+    least: StrictInt = Field(ge=1)
+    most: StrictInt = Field(ge=1, le=LARGEST_SIDE)
+
+
 class Input(Model):
     """Which conversations are inside the contract; by default all that the strategies know."""
 
@@ -100,6 +112,17 @@ class Input(Model):
     images: Range = Range(least=0, most=4)
     images_in: Annotated[tuple[StrictStr, ...], BeforeValidator(_roles)] = ("user",)
     empty_text: Literal["allowed", "forbidden"] = "allowed"
+    sides: Sides = Sides(least=1, most=LARGEST_SIDE)
+    """Of an image, in pixels."""
+    aspect: StrictInt = Field(default=LARGEST_ASPECT, ge=1, le=LARGEST_ASPECT)
+    """How many times as long the longer side of an image may be."""
+
+    def takes(self, width: int, height: int) -> bool:
+        """Whether an image of this size is inside the limits."""
+        shorter, longer = sorted((width, height))
+        # Above the largest aspect only what a rule itself asks for is tried, and that is for the rule to say.
+        in_form = self.aspect == LARGEST_ASPECT or longer <= shorter * self.aspect
+        return self.sides.least <= shorter and longer <= self.sides.most and in_form
 
     @field_validator("roles", "images_in")
     @classmethod
@@ -339,8 +362,9 @@ SideArray: TypeAlias = Literal["labels", "attention_mask", "token_type_ids", "po
 class Truncation(Model):
     """What the pipeline does with a conversation that is longer than the ``max_length`` that it is given."""
 
-    policy: Literal["never_split", "reject", "drop_images", "unsupported"] = "unsupported"
-    """``never_split``: cut, but no span in two; ``drop_images``: whole images go first; ``reject``: refused."""
+    policy: Literal["never_split", "reject", "drop_images", "keep_images", "unsupported"] = "unsupported"
+    """``never_split``: cut, but no span in two; ``drop_images``: whole images go first; ``reject``: refused;
+    ``keep_images``: text alone is cut, and what would take a placeholder away is refused."""
     side: Literal["right", "left"] = "right"
     """The side that is cut off."""
     keep_bos: StrictBool = True

@@ -59,7 +59,8 @@ class Texts:
         if self._exact:
             return self.is_exactly(ids, pieces)
         if not ids:
-            return all(not piece.text or not self.alone(piece.text)[0] for piece in pieces)
+            texts = [text for piece in pieces for text in self._without_bos(piece)]
+            return not any(text and self.alone(text)[0] for text in texts)
         return self._in_order(ids, pieces)
 
     def is_exactly(self, ids: tuple[int, ...], pieces: Sequence[Piece]) -> bool:
@@ -156,10 +157,16 @@ class Texts:
         return len(ids) in ends[-1]
 
     def _in_order(self, ids: tuple[int, ...], pieces: Sequence[Piece]) -> bool:
-        texts = [piece.text for piece in pieces]
+        texts = [text for piece in pieces for text in self._without_bos(piece)]
         if self._unk is not None and self._unk in ids and not any(self._unk in self.alone(text)[0] for text in texts):
             return False
         return self._ends(self.decode(ids), texts, anywhere=True)
+
+    def _without_bos(self, piece: Piece) -> Sequence[str]:
+        """The text of a piece between the BOS that somebody typed: where it is read as BOS, its id is no text."""
+        if self._bos is None or not self._interprets or piece.message is None:
+            return (piece.text,)
+        return piece.text.split(self._tokenizer.id_to_token(self._bos))
 
     def _ends(self, decoded: str, texts: Sequence[str], *, anywhere: bool) -> bool:
         """Whether the texts follow each other in ``decoded``, each in one of the forms that it may take.

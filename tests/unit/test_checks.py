@@ -730,6 +730,8 @@ def refusing(words, error=ValueError):
     [
         (refusing("no <pad> in text"), "reject", None),
         (refusing("no"), "reject", "the refusal does not name the marker <pad>: ValueError: no"),
+        (refusing("2 images in the text, 1 given"), "reject", None),
+        (refusing("1 given"), "reject", "the refusal does not name the marker <pad>: ValueError: 1 given"),
         (by_hand({}), "reject", "typed <pad> was accepted, declared: reject"),
         (refusing("no <pad>"), {"policy": "plain", "per": {"<pad>": "reject"}}, None),
         (by_hand({}), {"policy": "reject", "per": {"<pad>": "plain"}}, None),

@@ -808,8 +808,8 @@ BAD_FILES |= {
     ),
     "unknown truncation": (
         changed("literals: plain", "truncation: cut"),
-        f"{FILE}:15: {TOY}.contract.truncation: expected one of never_split, reject, drop_images, unsupported, "
-        "found 'cut'",
+        f"{FILE}:15: {TOY}.contract.truncation: expected one of never_split, reject, drop_images, keep_images, "
+        "unsupported, found 'cut'",
     ),
     "batch that is no function": (
         changed("returns: [image_bounds]", "batch: flat_slice"),

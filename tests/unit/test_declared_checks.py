@@ -298,6 +298,21 @@ def test_a_refusal_that_does_not(error, cause):
     assert found.conversation == TWO  # the one that was judged: it is what repeats the finding
 
 
+def test_that_images_are_missing_is_clear_where_all_are():
+    def pipeline(says):
+        def refuses(tokenizer, conversation):
+            if len(conversation.images) != sum(len(message.images) for message in conversation.messages):
+                raise ValueError(says if not conversation.images else f"{len(conversation.images)} images")
+            return right_ids(conversation)
+
+        return refuses
+
+    one = Conversation([Message("user", [Image(1, 1), Text("a")])])
+    for says, clear in (("You must provide images", True), ("You must provide more", False)):
+        case = Bench(replace(subject(pipeline(says)), abilities=frozenset({"images"}))).case(one)
+        assert (checks.judge(case, "failures.loud") is None) is clear
+
+
 def test_a_mismatch_that_is_swallowed():
     def ignores(tokenizer, conversation):
         len(conversation.images)

@@ -174,6 +174,15 @@ def test_typed_special_tokens_are_tokens_where_interpreted():
     assert not texts(literals="plain", **EXACT).survives(ids_of("a#b"), pieces("a</s>b"))
 
 
+def test_a_typed_bos_that_is_read_as_bos_is_no_text_in_order_either():
+    judge = texts(literals="interpret", **IN_ORDER)
+    assert judge.survives(ids_of("xab"), pieces("a<s>b"))
+    assert judge.survives((), pieces("<s>"))
+    assert not judge.survives(ids_of("xa"), pieces("a<s>b"))
+    assert not texts(literals="plain", **IN_ORDER).survives(ids_of("xab"), pieces("a<s>b"))
+    assert not judge.survives(ids_of("xab"), pieces(["a<s>b"]))
+
+
 def test_structural_tokens_are_no_text():
     assert texts().specials == {900: "</s>", 5: "<image_id>", 6: "</image_id>"}
 

@@ -722,7 +722,7 @@ def test_a_wrapper_that_holds_a_tokenizer_is_one_itself(tmp_path):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"factory": "a:b", "options": {"x": 1}}, "a factory stands alone; it does what options would ask for"),
+        ({"factory": "a:b", "pattern": "x"}, "a factory stands alone; it does what pattern would ask for"),
         (
             {"factory": "a:b", "add_special_tokens": ["<image>"], "class": "X"},
             "a factory stands alone; it does what add_special_tokens and class would ask for",

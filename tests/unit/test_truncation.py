@@ -162,6 +162,21 @@ def raising(error):
     return pipeline
 
 
+def keeping(says="of max_length", strict=True, enough=0):
+    """Cuts text, and refuses where the limit holds fewer than all placeholders; where strict, also all brackets."""
+
+    def pipeline(right, conversation, limit):
+        whole = right(conversation)
+        if limit is None or limit >= len(whole["input_ids"]):
+            return whole
+        least = max((end for _, end in whole["image_bounds"]), default=0)
+        if limit < least + strict + enough:
+            raise ValueError(says)
+        return {**prefix(right, conversation, limit), "image_bounds": whole["image_bounds"]}
+
+    return pipeline
+
+
 TALK = Conversation([Message("user", [SMALL, Text("q")]), Message("assistant", [Text("answer")])])
 
 
@@ -1324,3 +1339,41 @@ def test_bos_behind_images_is_not_judged_where_it_is_cut(side, tokens, edge):
     assert odd_at(6) is None if side == "right" else odd_at(2) is None
     judged = odd_at(8) if side == "right" else odd_at(3)
     assert judged is not None
+
+
+@pytest.mark.parametrize("conversation", [TALK, ASKED, *EXAMPLES])
+def test_text_alone_may_be_cut_where_images_are_kept(conversation):
+    assert verdict(able(keeping(), truncation="keep_images"), conversation) is None
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "cause", "message"),
+    [
+        (plain, "cut-inside-span", "max_length=5: the cut at 5 goes through a span of image 0, [0, 6); "),
+        (keeping(strict=False), "cut-inside-span", "max_length=5: the cut at 5 goes through a span of image 0, "),
+        (
+            keeping(enough=1),
+            "limit-refused",
+            "max_length=6: no image is cut at 6, but it is refused; 13 would hold all: ValueError: of max_length",
+        ),
+        (keeping("no"), "limit-refusal-unclear", "max_length=5: refused, but the error names neither 5 nor the 13 "),
+    ],
+)
+def test_images_that_are_to_be_kept(pipeline, cause, message):
+    found = verdict(able(pipeline, truncation="keep_images"), TALK)
+    assert found.message.startswith(message)
+    assert found.cause.name == cause
+
+
+def test_placeholders_that_are_cut_off_without_a_word():
+    one = able(plain, truncation="keep_images", images=RUN, slices=None)
+    found = verdict(replace(one, pipeline=in_a_run(one)), Conversation([Message("user", [SMALL, Text("q")])]))
+    assert found.message.startswith(
+        "max_length=3: 3 of 5 ids came back without all placeholders of image 0, and it is not"
+    )
+    assert found.cause.name == "image-cut-off"
+
+
+def in_a_run(one):
+    right = partial(reference("placeholder_run"), one.tokenizer, contract=one.contract)
+    return lambda conversation, max_length=None: plain(right, conversation, max_length)

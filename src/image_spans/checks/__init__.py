@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from image_spans import discovery
@@ -116,7 +117,14 @@ def check(
 
 def checks() -> dict[str, Check]:
     """All registered checks by name, in the order in which they are judged."""
-    return dict(sorted(_REGISTRY.items(), key=lambda item: _depth(item[0])))
+    names = _in_order(tuple((name, one.needs) for name, one in _REGISTRY.items()))
+    return {name: _REGISTRY[name] for name in names}
+
+
+@lru_cache(maxsize=8)
+def _in_order(registered: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[str, ...]:
+    """Their names; kept, since every conversation that is judged asks for them."""
+    return tuple(sorted((name for name, _ in registered), key=_depth))
 
 
 def _depth(name: str) -> tuple[int, str]:

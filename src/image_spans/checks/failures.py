@@ -35,7 +35,7 @@ def loud(case: Case) -> Verdict:
         return NOT_JUDGED
     if "images" not in case.subject.abilities and not _looks_at_the_images(case):
         return NOT_JUDGED
-    for faulty, wrong in _faults(case.conversation):
+    for faulty, wrong in _faults(case.conversation, _one_more(case.subject.contract)):
         verdict = _judge(case, faulty, wrong)
         if verdict is not None:
             return verdict
@@ -57,10 +57,17 @@ def _looks_at_the_images(case: Case) -> bool:
         return False
 
 
-def _faults(conversation: Conversation) -> Iterator[tuple[Conversation, str]]:
+def _one_more(contract: Contract) -> Image:
+    """An image that nobody asked for, inside the limits of the contract."""
+    least, most = contract.input.sides.least, contract.input.sides.most
+    side = min(max(64, least), most)
+    return Image(side, side)
+
+
+def _faults(conversation: Conversation, one_more: Image) -> Iterator[tuple[Conversation, str]]:
     """The conversation with too few and too many images, and what is wrong with it."""
     images, messages = conversation.images, conversation.messages
-    for given in ([images[:-1]] if images else []) + [(*images, Image(64, 64))]:
+    for given in ([images[:-1]] if images else []) + [(*images, one_more)]:
         yield Conversation(messages, given), f"{len(given)} images are given for {len(images)} in the messages"
 
 
@@ -87,9 +94,11 @@ def _judge(case: Case, faulty: Conversation, wrong: str) -> Verdict:
 
 
 def _says_so(case: Case, faulty: Conversation, error: Exception) -> bool:
-    """Whether an error names one of the two numbers, or a marker."""
+    """Whether an error names one of the two numbers, or a marker; or says that images are missing, where all are."""
     text = str(error)
     tag = case.subject.contract.literals.tag
     tokens = [*case.subject.contract.markers.values(), *([tag] if tag else ())]
     numbers = {str(len(faulty.images)), str(len(case.conversation.images))}
+    if not faulty.images and re.search(r"\bimages?\b", text):
+        return True
     return bool(numbers.intersection(re.findall(r"\d+", text))) or any(token in text for token in tokens)

@@ -56,13 +56,21 @@ def _refusal(case: Case, rejected: list[str]) -> Verdict:
         return case.finding(
             "literals.policy", f"typed {rejected[0]} was accepted, declared: reject", at=0, spelled=rejected
         )
-    if not any(token in str(case.error) for token in rejected):
+    if not (any(token in str(case.error) for token in rejected) or _counts_them(case, rejected)):
         return case.finding(
             "literals.policy",
             f"the refusal does not name the marker {rejected[0]}: {words(case.error)}",
             spelled=rejected,
         )
     return None
+
+
+def _counts_them(case: Case, rejected: list[str]) -> bool:
+    """Whether a refusal says how many images there are, and how many there would be with those that were typed."""
+    parts = [part.text for message in case.conversation.messages for part in message.parts if isinstance(part, Text)]
+    given = len(case.conversation.images)
+    told = {int(number) for number in re.findall(r"\d{1,9}", str(case.error))}
+    return any({given, given + sum(text.count(token) for text in parts)} <= told for token in rejected)
 
 
 def _structure(case: Case) -> Verdict:

@@ -45,10 +45,13 @@ _OTHER_SIZES = (Image(900, 900), Image(64, 64), Image(448, 448), Image(1, 1), Im
 
 def _another(case: Case, image: Image) -> Image:
     """An image of another layout, or else of another size; the image itself where the rule refuses all others."""
+    takes = case.subject.contract.input.takes
+    sizes = [other for other in _OTHER_SIZES if takes(other.width, other.height)]
     if case.subject.contract.images.slots == "from_features":
-        return _OTHER_SIZES[0] if image.width * image.height <= 448 * 448 else _OTHER_SIZES[1]
+        larger, smaller = sizes[0] if sizes else image, sizes[1] if len(sizes) > 1 else image
+        return larger if image.width * image.height <= 448 * 448 else smaller
     layout = _layout(case, image)
-    layouts = {other: found for other in _OTHER_SIZES if other != image and (found := _layout(case, other)) is not None}
+    layouts = {other: found for other in sizes if other != image and (found := _layout(case, other)) is not None}
     return next((other for other, found in layouts.items() if found != layout), next(iter(layouts), image))
 
 

@@ -253,6 +253,9 @@ def _judge(case: Case, whole: _Whole, limit: int) -> Finding | None:
             f"{len(cut.ids)} of {whole.length} ids came back; it would have to be {whole.length}, and is not refused"
         )
         return _finding(case, limit, message, at=len(cut.ids), accepted=True, whole=whole.length)
+    if policy == "keep_images" and (image := _cut_image(case, whole, limit)) is not None:
+        message = f"{len(cut.ids)} of {whole.length} ids came back without all placeholders of image {image}"
+        return _finding(case, limit, f"{message}, and it is not refused", lost=image, whole=whole.length)
     if case.subject.contract.bos == "after_images" and _cuts_bos(case, whole, limit):
         return None
     return _judge_drop(case, whole, limit, cut) if policy == "drop_images" else _judge_cut(case, whole, limit, cut)
@@ -273,12 +276,26 @@ def _cuts_bos(case: Case, whole: _Whole, limit: int) -> bool:
     return any(at < edge if whole.left else at >= whole.reach(edge) for at in case.found.bos)
 
 
+def _cut_image(case: Case, whole: _Whole, limit: int) -> int | str | None:
+    """The first image of which a cut at the limit takes placeholders; None where it takes text alone, or brackets."""
+    edge = whole.edge(limit)
+    cut = next((run for run in case.found.runs if (run[0] < edge if whole.left else run[1] > edge)), None)
+    if cut is None:
+        return None
+    return next((image for image, (start, end) in enumerate(whole.blocks) if start <= cut[0] < end), "?")
+
+
 def _refused(case: Case, whole: _Whole, limit: int, error: Exception) -> Finding | None:
     clear = bool({str(limit), str(whole.length)}.intersection(re.findall(r"\d+", str(error))))
     policy = case.subject.contract.truncation.policy
     if limit >= whole.length:
         return _finding(case, limit, f"{whole.length} ids fit, but it is refused: {words(error)}", refused="fits")
-    if policy != "reject" and whole.reach(whole.edge(limit)) not in (0, whole.length):
+    if policy == "keep_images":
+        if _cut_image(case, whole, limit) is None and whole.unit_at(whole.edge(limit)) is None:
+            message = f"no image is cut at {limit}, but it is refused; {whole.length} would hold all"
+            return _finding(case, limit, f"{message}: {words(error)}", refused=policy)
+        clear = clear or "max_length" in str(error)
+    elif policy != "reject" and whole.reach(whole.edge(limit)) not in (0, whole.length):
         message = f"{policy} is declared, but it is refused; {whole.length} would hold all: {words(error)}"
         return _finding(case, limit, message, refused=policy)
     if clear:

@@ -59,6 +59,12 @@ def limit(case: Case, finding: Finding) -> Cause | None:
         if facts["ignored"]:
             return Cause("limit-ignored", "max_length has no effect")
         return Cause("limit-exceeded", _exceeded(case, facts))
+    if "lost" in facts:
+        return Cause(
+            "image-cut-off",
+            f"ids are cut off at max_length={facts['limit']} with placeholders among them, while their image is still "
+            f"delivered; it would have to be {_needed(facts)}",
+        )
     if "split" in facts:
         return Cause(
             "cut-inside-span",

@@ -123,6 +123,8 @@ def other_sizes(case: Case) -> Iterator[Conversation]:
 
 
 def _has_layout(case: Case, width: int, height: int, count: int) -> bool:
+    if not case.subject.contract.input.takes(width, height):
+        return False
     try:
         case.subject.contract.layout(width, height, count)
     except Exception:  # a rule that has none for this size

@@ -7,7 +7,8 @@ so that one text serves every library. Each also has the entries ``batch`` and `
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -22,13 +23,29 @@ def names() -> list[str]:
     return discovery.names(__name__)
 
 
+def lacks(name: str, entry: Entry) -> bool:
+    """Whether the reference pipeline ``name`` has no such entry: what it continues, it takes as ``earlier``."""
+    module = discovery.load(__name__, name, "pipeline")
+    return entry == "continue" and "earlier" not in inspect.signature(module.encode).parameters
+
+
+def problems(name: str, options: Mapping[str, Any]) -> Sequence[str]:
+    """What a reference pipeline itself has to say against its options, before it is called."""
+    check = getattr(discovery.load(__name__, name, "pipeline"), "problems", None)
+    return [] if check is None else list(check(options))
+
+
 def reference(name: str, entry: Entry = "encode") -> Callable[..., Any]:
     """An entry of the reference pipeline ``name``.
 
     Raises:
         ConfigError: there is none of that name.
     """
-    function: Callable[..., Any] = discovery.load(__name__, name, "pipeline").encode
+    module = discovery.load(__name__, name, "pipeline")
+    function: Callable[..., Any] = module.encode
     if entry == "encode":
         return function
+    own: Callable[..., Any] | None = getattr(module, entry, None)
+    if own is not None:
+        return own
     return partial(_entries.collate if entry == "batch" else _entries.extend, function)

@@ -95,7 +95,13 @@ class _Plan:
 
 @cache
 def _plan(position: str, profile: Profile, max_turns: int, hazard: bool, min_side: int) -> _Plan:
-    pictures = images(boundary_sizes=profile.boundary_sizes, min_side=min_side, any_size=profile.any_size)
+    pictures = images(
+        boundary_sizes=profile.boundary_sizes,
+        min_side=max(min_side, profile.min_side),
+        max_side=profile.max_side,
+        any_size=profile.any_size,
+        max_aspect=profile.max_aspect,
+    )
     filled = texts(min_size=1)
     kinds = {"T": filled, "t": texts() if profile.empty_text else filled}
     room = profile.most - 1

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis.errors import InvalidArgument
 
-from image_spans.contract import Contract
+from image_spans.contract import LARGEST_ASPECT, LARGEST_SIDE, Contract, Input, Sides
 from image_spans.conversation import Conversation
 from image_spans.errors import nearest
 from image_spans.strategies.sizes import CORNERS, GENERIC, Size, accepts, boundary_sizes
@@ -33,6 +33,9 @@ class Profile:
     boundary_sizes: tuple[Size, ...] = GENERIC
     any_size: bool = True
     """Whether sizes besides those are drawn; False where the rule refuses some."""
+    min_side: int = 1
+    max_side: int = LARGEST_SIDE
+    max_aspect: int = LARGEST_ASPECT
     spellings: tuple[str, ...] = ()
     """Texts from which hazards are built; empty: ordinary text only."""
 
@@ -52,11 +55,16 @@ class Profile:
             {message.role for message in messages} <= {*self.roles}
             and {message.role for message in messages if message.images} <= {*self.images_in}
             and self.least <= len(conversation.images) <= self.most
+            and all(self._size.takes(image.width, image.height) for image in conversation.images)
             and (
                 self.any_size
                 or {(image.width, image.height) for image in conversation.images} <= {*self.boundary_sizes}
             )
         )
+
+    @property
+    def _size(self) -> Input:
+        return Input(sides=Sides(least=self.min_side, most=self.max_side), aspect=self.max_aspect)
 
     @property
     def speakers(self) -> tuple[str, ...]:
@@ -78,12 +86,16 @@ class Profile:
             least=given.images.least,
             most=given.images.most,
             empty_text=given.empty_text == "allowed",
+            min_side=given.sides.least,
+            max_side=given.sides.most,
+            max_aspect=given.aspect,
         )
 
     @staticmethod
     def of(contract: Contract, spellings: tuple[str, ...] = ()) -> Profile:
         """The profile of a contract, with spellings to build hazards from, or none for ordinary draws."""
         sizes, any_size = _sizes(contract)
+        sizes = tuple(size for size in sizes if contract.input.takes(*size))
         return replace(
             Profile.limits(contract),
             boundary_sizes=sizes,

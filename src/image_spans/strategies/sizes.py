@@ -10,6 +10,7 @@ from typing import TypeAlias
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
+from image_spans.contract import LARGEST_ASPECT, LARGEST_SIDE
 from image_spans.conversation import Image
 from image_spans.errors import ConfigError, words
 from image_spans.slicing import Layout
@@ -17,9 +18,6 @@ from image_spans.slicing import Layout
 Size: TypeAlias = tuple[int, int]
 Edge: TypeAlias = tuple[Size, Size]
 SizeRule: TypeAlias = Callable[[int, int], Layout | None]
-
-LARGEST_SIDE = 4096
-LARGEST_ASPECT = 200
 
 GENERIC: tuple[Size, ...] = (
     (1, 1),
@@ -174,6 +172,7 @@ def images(
     min_side: int = 1,
     max_side: int = LARGEST_SIDE,
     any_size: bool = True,
+    max_aspect: int = LARGEST_ASPECT,
 ) -> st.SearchStrategy[Image]:
     """Images by size; shrinks to ``min_side`` x ``min_side``, or to the smallest area that still fails.
 
@@ -182,20 +181,30 @@ def images(
         min_side: no side is shorter, in pixels.
         max_side: no side is longer, in pixels. No side is more than 200 times the other, unless a boundary size is.
         any_size: whether other sizes are drawn too; False for a rule that refuses some.
+        max_aspect: a smaller limit than 200; it holds for boundary sizes as well.
     """
+    if not 1 <= max_aspect <= LARGEST_ASPECT:
+        raise InvalidArgument(f"max_aspect is {max_aspect}; expected 1 to {LARGEST_ASPECT}")
     if not 1 <= min_side <= max_side:
         raise InvalidArgument(f"min_side is {min_side} and max_side {max_side}; expected 1 <= min_side <= max_side")
     for size in boundary_sizes:
         if len(size) != 2 or min(size) < 1:
             raise InvalidArgument(f"{size!r} among boundary_sizes is not a (width, height) in pixels")
-    return _images(tuple(boundary_sizes), min_side, max_side, any_size)
+    return _images(tuple(boundary_sizes), min_side, max_side, any_size, max_aspect)
 
 
 @cache
-def _images(boundary: tuple[Size, ...], min_side: int, max_side: int, any_size: bool) -> st.SearchStrategy[Image]:
-    longest = min(max_side, min_side * LARGEST_ASPECT)
+def _images(
+    boundary: tuple[Size, ...], min_side: int, max_side: int, any_size: bool, max_aspect: int
+) -> st.SearchStrategy[Image]:
+    longest = min(max_side, min_side * max_aspect)
     ordinary = ((min_side, min_side), (min_side, longest), (longest, min_side), *GENERIC) if any_size else ()
-    fitting = {size for size in (*boundary, *ordinary) if min_side <= min(size) and max(size) <= max_side}
+    narrow = max_aspect < LARGEST_ASPECT
+    fitting = {
+        size
+        for size in (*boundary, *ordinary)
+        if min_side <= min(size) and max(size) <= max_side and not (narrow and max(size) > max_aspect * min(size))
+    }
     if not fitting:
         raise InvalidArgument(
             f"any_size=False, and none of boundary_sizes has sides from {min_side} to {max_side} pixels"
@@ -219,6 +228,7 @@ def _images(boundary: tuple[Size, ...], min_side: int, max_side: int, any_size: 
         st.integers(min_side, min(max_side, max(min_side, 1200))),
         st.integers(min_side, min(max_side, min_side + 20)),
         st.integers(min_side, max_side),
+        max_aspect,
     )
 
 
@@ -230,6 +240,7 @@ def _telling_or_other(
     moderate: st.SearchStrategy[int],
     short: st.SearchStrategy[int],
     any_side: st.SearchStrategy[int],
+    max_aspect: int,
 ) -> Image:
     image = draw(telling)
     if image is not None:
@@ -237,7 +248,7 @@ def _telling_or_other(
     form = draw(forms)
     if form == "any":
         width, height = draw(moderate), draw(moderate)
-        return Image(max(width, -(-height // LARGEST_ASPECT)), max(height, -(-width // LARGEST_ASPECT)))
+        return Image(max(width, -(-height // max_aspect)), max(height, -(-width // max_aspect)))
     longer = draw(any_side)
-    shorter = max(draw(short), -(-longer // LARGEST_ASPECT))
+    shorter = max(draw(short), -(-longer // max_aspect))
     return Image(longer, shorter) if form == "wide" else Image(shorter, longer)

@@ -44,7 +44,7 @@ class TokenizerSpec(Model):
     special_tokens: dict[StrictStr, StrictStr] = {}
     """Names for tokens: ``bos``, ``eos``, ``unk``, ``pad``."""
     options: Options = {}
-    """Keywords for the library's loading call."""
+    """Keywords for the library's loading call, or for the factory."""
     pattern: StrictStr | None = None
     """tiktoken's regular expression, which a rank file does not hold."""
     ids: dict[StrictStr, StrictInt] = {}
@@ -103,7 +103,7 @@ class TokenizerSpec(Model):
         if self.factory is not None:
             without, keys = (
                 "a factory stands alone; it does what {keys} would ask for",
-                ("add_special_tokens", "special_tokens", *keys),
+                ("add_special_tokens", "special_tokens", *(key for key in keys if key != "options")),
             )
         elif isinstance(self.source, TrainedSource):
             without = "a trained tokenizer takes no {keys}; its options stand beside trained"
@@ -134,7 +134,7 @@ def load(spec: TokenizerSpec, folder: Path) -> Tokenizer:
     if spec.factory is not None:
         factory = discovery.resolve(spec.factory, folder)
         try:
-            made = factory()
+            made = factory(**spec.options)
         except (ConfigError, Unavailable):
             raise
         except Exception as error:  # it is the user's

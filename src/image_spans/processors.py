@@ -1,0 +1,175 @@
+"""Real processors of transformers, built from their classes: small, offline, without weights.
+
+``factory: image_spans.processors:build`` makes one; its options say which classes, which tokens and which sizes. Sizes
+are meant to be small: shrink the image processor, not the pictures, and every rule of counting stays alive.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from image_spans.errors import ConfigError, Unavailable, nearest, words
+from image_spans.tokenizers.transformers import library
+from image_spans.training.byte_bpe import backend
+
+NAMED = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+
+
+def build(
+    *,
+    processor: str,
+    image_processor: str,
+    sizes: Mapping[str, Any] | None = None,
+    attributes: Mapping[str, Any] | None = None,
+    tokens: Mapping[str, str] | None = None,
+    extra: Sequence[str] = (),
+    bos: str | None = None,
+    adds_bos: bool = True,
+    options: Mapping[str, Any] | None = None,
+    file: str | None = None,
+) -> Any:
+    """A processor of transformers; all classes are those of the installed release.
+
+    Args:
+        processor: its class, such as ``LlavaProcessor``.
+        image_processor: the class of its image processor; ``...Pil`` needs no torch.
+        sizes: keywords of the image processor.
+        attributes: set on the image processor afterwards, as some checkpoints do (``image_seq_length``).
+        tokens: attribute of the tokenizer to token, such as ``{image_token: <image>}``; also ``sep_token``.
+        extra: further special tokens.
+        bos: the BOS token, if there is one.
+        adds_bos: whether the tokenizer puts BOS in front of every text.
+        options: further keywords of the processor.
+        file: a ``tokenizer.json`` to use instead of a small byte-level BPE that is trained on the spot.
+
+    Raises:
+        ConfigError: a class does not exist or does not take these keywords; one line.
+        Unavailable: a class needs a library that is not installed.
+    """
+    transformers = library()
+    images = _made(_class(transformers, image_processor), image_processor, dict(sizes or {}))
+    for name, value in (attributes or {}).items():
+        setattr(images, name, value)
+    named = {**NAMED, **(tokens or {}), **({"bos_token": bos} if bos else {})}
+    tokenizer = _tokenizer(transformers, named, extra, bos if adds_bos else None, file)
+    cls = _class(transformers, processor)
+    given = {"image_processor": images, "tokenizer": tokenizer, **(options or {})}
+    with _video_processors_are_known(transformers):
+        for name, stub in (("video_processor", _video), ("feature_extractor", _audio)):
+            if name in inspect.signature(cls.__init__).parameters:
+                given.setdefault(name, stub())
+        return _made(cls, processor, given)
+
+
+def _class(transformers: Any, name: str) -> Any:
+    cls = getattr(transformers, name, None)
+    if cls is None:
+        known = [known for known in dir(transformers) if "Processor" in known]
+        raise ConfigError(f"transformers {transformers.__version__} has no class {name!r}{nearest(name, known)}")
+    if "dummy" in cls.__module__:
+        backends = ", ".join(getattr(cls, "_backends", ()))
+        raise Unavailable(f"{name} needs what is not installed: {backends}")
+    return cls
+
+
+def _made(cls: Any, name: str, keywords: dict[str, Any]) -> Any:
+    try:
+        return cls(**keywords)
+    except ImportError as error:
+        raise Unavailable(f"{name} needs a package that is not installed: {' '.join(str(error).split())}") from error
+    except Exception as error:  # the library's own words for a value that it cannot take
+        raise ConfigError(f"{name}({', '.join(keywords)}) raised {' '.join(words(error).split())}") from error
+
+
+def _tokenizer(
+    transformers: Any, named: Mapping[str, str], extra: Sequence[str], bos: str | None, file: str | None
+) -> Any:
+    if file is None:
+        made = backend(600, [], None, None)
+    else:
+        from tokenizers import Tokenizer
+
+        if not Path(file).is_file():
+            raise ConfigError(f"there is no file {file}")
+        made = Tokenizer.from_file(file)
+    standard = ("bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token", "mask_token")
+    own = {name: token for name, token in named.items() if name not in standard}
+    # As named ones: a list under this key would replace them, and a processor reads ``tokenizer.image_token``.
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=made,
+        extra_special_tokens=own,
+        **{name: token for name, token in named.items() if name in standard},
+    )
+    tokenizer.add_tokens([token for token in extra if token not in own.values()], special_tokens=True)
+    if bos:
+        from tokenizers import processors
+
+        tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{bos} $A",
+            pair=f"{bos} $A {bos} $B",
+            special_tokens=[(bos, tokenizer.convert_tokens_to_ids(bos))],
+        )
+    return tokenizer
+
+
+# ---------------------------------------------------------------- processors that also take videos or sound
+#
+# Without torchvision transformers does not export VideoProcessorMixin, although the class imports, and every processor
+# with a video processor fails in the check of its arguments. So the real class is shown to that check, for as long as
+# a processor is being made. Images are all that is tested here: of the other processors only attributes are read.
+
+
+@contextmanager
+def _video_processors_are_known(transformers: Any) -> Iterator[None]:
+    from transformers import processing_utils
+
+    # A second import of the package, in which the check looks classes up; setting it on ``transformers`` does not help.
+    module = getattr(processing_utils, "transformers_module", None)
+    if module is None or hasattr(module, "VideoProcessorMixin"):
+        yield
+        return
+    module.VideoProcessorMixin = _video_mixin()
+    try:
+        yield
+    finally:
+        del module.VideoProcessorMixin
+
+
+def _video_mixin() -> Any:
+    from transformers.video_processing_utils import VideoProcessorMixin
+
+    return VideoProcessorMixin
+
+
+def _video() -> Any:
+    """A stand-in for a video processor; the attributes are what processors read when they are made."""
+    attributes = {
+        "model_input_names": [],
+        "merge_size": 2,
+        "temporal_patch_size": 2,
+        "patch_size": 14,
+        "num_frames": 8,
+        "fps": 1,
+        "slice_mode": True,
+        "use_image_id": True,
+        "downsample_mode": "16x",
+    }
+    return _stub("NoVideos", _video_mixin(), attributes)
+
+
+def _audio() -> Any:
+    """A stand-in for a feature extractor of sound."""
+    from transformers.feature_extraction_utils import FeatureExtractionMixin
+
+    return _stub("NoSound", FeatureExtractionMixin, {"model_input_names": [], "sampling_rate": 16000})
+
+
+def _stub(name: str, base: Any, attributes: Mapping[str, Any]) -> Any:
+    def nothing(self: Any) -> None:
+        vars(self).update(attributes)
+
+    return cast("Any", type(name, (base,), {"__init__": nothing}))()
