@@ -15,7 +15,15 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BeforeValidator, Field, StrictStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    StrictStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from image_spans import discovery, grammars, pipelines, slicing, tokenizers
@@ -69,8 +77,8 @@ class PipelineSpec(Model):
     """``(tokenizer, conversations, *, padding_side, **options)`` to a mapping of rows; or a reference pipeline."""
     continue_: Annotated[StrictStr, BeforeValidator(_pipeline)] | None = Field(default=None, alias="continue")
     """``(tokenizer, encoding, message, **options)`` to the encoding with one message more."""
-    predict: Annotated[StrictStr, BeforeValidator(_reference)] | None = None
-    """``(width, height)`` to slots, from the size alone."""
+    predict: Annotated[StrictStr, BeforeValidator(_pipeline)] | None = None
+    """``(width, height)`` to slots, from the size alone; or a reference pipeline that has such an entry."""
     refusals: tuple[Annotated[StrictStr, BeforeValidator(_reference)], ...] = ()
     """Exceptions besides ValueError that refuse a conversation, as ``module:Class``."""
     markers: Literal["text", "ids"] | None = None
@@ -87,11 +95,14 @@ class PipelineSpec(Model):
     def _from_name(cls, data: Any) -> Any:
         return {"encode": data} if isinstance(data, str) else data
 
-    @field_validator("continue_")
+    @field_validator("continue_", "predict")
     @classmethod
-    def _can_continue(cls, name: str | None) -> str | None:
-        if name is not None and not discovery.is_reference(name) and pipelines.lacks(name, "continue"):
-            raise PydanticCustomError("continue", "the pipeline {name} has no continue entry", {"name": name})
+    def _has_the_entry(cls, name: str | None, info: ValidationInfo) -> str | None:
+        entry: pipelines.Entry = "predict" if info.field_name == "predict" else "continue"
+        if name is not None and not discovery.is_reference(name) and pipelines.lacks(name, entry):
+            raise PydanticCustomError(
+                "entry", "the pipeline {name} has no {entry} entry", {"name": name, "entry": entry}
+            )
         return name
 
 
@@ -301,7 +312,7 @@ def _load(spec: SubjectSpec) -> Subject:
         pipeline=bind(pipeline.encode),
         returns=frozenset(pipeline.returns),
         abilities=pipeline.abilities,
-        predict=discovery.resolve(pipeline.predict, spec.folder) if pipeline.predict else None,
+        predict=_predictor(pipeline.predict, spec.folder, bind) if pipeline.predict else None,
         batch=bind(pipeline.batch, "batch") if pipeline.batch else None,
         extend=bind(pipeline.continue_, "continue") if pipeline.continue_ else None,
         paths={name: bind(reference) for name, reference in pipeline.paths.items()},
@@ -309,6 +320,16 @@ def _load(spec: SubjectSpec) -> Subject:
         known_ids=dict(spec.tokenizer.ids),
         markers_as_text=pipeline.markers == "text",
     )
+
+
+def _predictor(
+    name: str, folder: Path, bind: Callable[[str, pipelines.Entry], Callable[..., Any]]
+) -> Callable[[int, int], Any]:
+    """One's own sees the size alone; that of a reference pipeline also what is bound to the pipeline."""
+    own: Callable[[int, int], Any] = (
+        discovery.resolve(name, folder) if discovery.is_reference(name) else bind(name, "predict")
+    )
+    return own
 
 
 def _function(name: str, folder: Path, entry: pipelines.Entry = "encode") -> Callable[..., Any]:
@@ -441,7 +462,9 @@ def _calls(spec: SubjectSpec) -> Iterator[_Call]:
         yield entry(pipeline.batch, "batch", 2, "padding_side")
     if pipeline.continue_ is not None:
         yield entry(pipeline.continue_, "continue", 3)
-    if pipeline.predict is not None:
+    if pipeline.predict is not None and not discovery.is_reference(pipeline.predict):
+        yield entry(pipeline.predict, "predict", 3)
+    elif pipeline.predict is not None:
         function = partial(discovery.resolve, pipeline.predict, spec.folder)
         yield _Call(pipeline.predict, function, 2, (), {}, ("pipeline", "predict"))
     images, slices = spec.contract.images, spec.contract.slices

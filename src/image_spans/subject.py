@@ -106,6 +106,8 @@ class Encoding:
     features: list[tuple[int, int]] | None = None
     arrays: Mapping[str, list[int]] = field(default_factory=dict)
     """Per-token arrays: labels, attention_mask, token_type_ids, position_ids."""
+    pixels: int | None = None
+    """The slots that the pixel array has room for, of all images together."""
 
 
 class BadEncoding(Exception):
@@ -140,7 +142,7 @@ class Subject:
     """From conversations and ``padding_side`` to a mapping of rows."""
     extend: Callable[..., Any] | None = None
     """From an encoding and one message more to the longer encoding."""
-    predict: Callable[[int, int], int] | None = None
+    predict: Callable[[int, int], Any] | None = None
     """From width and height in pixels to the slots of an image, if the subject declares such a predictor."""
 
     def __post_init__(self) -> None:
@@ -163,7 +165,7 @@ class Subject:
 
 
 _ARRAYS = ("labels", "attention_mask", "token_type_ids", "position_ids")
-RETURNS = ("image_bounds", "features", *_ARRAYS)
+RETURNS = ("image_bounds", "features", "pixels", *_ARRAYS)
 """The keys that a pipeline may return besides ``input_ids``."""
 
 
@@ -184,7 +186,8 @@ def as_encoding(result: Any, declared: frozenset[str] = frozenset()) -> Encoding
         for key, values in arrays.items():
             if len(values) != len(ids):
                 raise BadEncoding(f"{key} has {len(values)} entries for {len(ids)} ids")
-        return Encoding(ids, _pairs(result, "image_bounds"), _pairs(result, "features"), arrays)
+        pixels = None if result.get("pixels") is None else _ints([result["pixels"]], "pixels")[0]
+        return Encoding(ids, _pairs(result, "image_bounds"), _pairs(result, "features"), arrays, pixels)
     if declared:
         raise BadEncoding(f"declared under 'returns' but only ids came back: {', '.join(sorted(declared))}")
     return Encoding(_ints(result, "the result"))
@@ -196,6 +199,7 @@ def as_rows(result: Any, declared: frozenset[str] = frozenset()) -> list[Encodin
     Raises:
         BadEncoding: not such a mapping, keys with other numbers of rows, or a row that is no encoding.
     """
+    declared -= {"pixels"}  # one array holds the pixels of all rows
     if not isinstance(result, Mapping) or "input_ids" not in result:
         raise BadEncoding("a batch is a mapping with 'input_ids' and a row for each conversation")
     missing = sorted(key for key in declared if result.get(key) is None)

@@ -141,7 +141,7 @@ def second_picture_is_lost_on_the_way(tokenizer, conversation, right):
 
 @mutant(
     "geometry.agrees",
-    cause="counts-differ-fewer",
+    cause="prediction-differs-fewer",
     predict=lambda width, height: minicpm.layout(width, height, 1, slots=4, scale_resolution=450).slots,
     harmless={
         "slices": {"open": "<slice>", "close": "</slice>", "rule": "minicpm", "options": {"scale_resolution": 450}}
@@ -150,6 +150,14 @@ def second_picture_is_lost_on_the_way(tokenizer, conversation, right):
 def scheduler_predicts_with_another_resolution(tokenizer, conversation, right):
     """F9, transformers PR#43948: a helper counts with the default resolution, the prompt with the configured one."""
     return right(conversation)
+
+
+@mutant("geometry.agrees", cause="pixels-differ-fewer", returns=("pixels",), harmless={"slices": None})
+def tiles_are_counted_and_one_less_is_cut(tokenizer, conversation, right):
+    """F9, mlx-vlm#1919 alike: the prompt has an overview for every sliced image, the array of pixels holds none."""
+    slots = sum(slots for _, slots in features_of(conversation))
+    overviews = 4 * sum(minicpm.layout(image.width, image.height, 1).sliced for image in conversation.images)
+    return {**right(conversation), "pixels": slots - overviews}
 
 
 # ---------------------------------------------------------------- F14: a wrong number of images

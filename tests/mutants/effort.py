@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from statistics import median
 
 from image_spans import checks, strategies
 from image_spans.engine import FAMILIES, Engine
@@ -56,12 +55,12 @@ def _in_hazards(subject: Subject, kills: frozenset[str], engine: Engine) -> int 
     return None
 
 
-def over_seeds(subject: Subject, kills: frozenset[str], engines: list[Engine]) -> float:
-    """The median over several seeds; a mutant that a seed does not find counts as all its conversations."""
+def over_seeds(subject: Subject, kills: frozenset[str], engines: list[Engine]) -> list[int]:
+    """For each seed the number; a mutant that a seed does not find counts as all its conversations."""
     found = [examples_to_failure(subject, kills, engine) for engine in engines]
-    return median(BUDGET * len(strategies.POSITIONS) if number is None else number for number in found)
+    return [BUDGET * len(strategies.POSITIONS) if number is None else number for number in found]
 
 
-def recorded() -> dict[str, float]:
-    """Mutant to the median over ten seeds, as ``benchmarks/mutants.py`` wrote it."""
+def recorded() -> dict[str, dict[str, float]]:
+    """Mutant to ``median`` and ``worst`` over ten seeds, as ``benchmarks/mutants.py`` wrote them."""
     return json.loads(RECORD.read_text(encoding="utf-8"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from image_spans.conversation import Conversation, Image, Message, Text, resized
+from image_spans.slicing import minicpm
 from mutants import (
     CHAT,
     CLOSE,
@@ -362,6 +363,14 @@ def no_crops_for_more_than_two_images(tokenizer, conversation, right):
     """F9, vllm#13396: cropping is switched off for more than two images, on one of two sides."""
     images = conversation.images
     return right(conversation if len(images) < 3 else resized(conversation, [Image(1, 1)] * len(images)))
+
+
+@mutant("spans.expected", cause="largest-image-for-all", harmless=ONE_IMAGE)
+def every_image_gets_the_crops_of_the_largest(tokenizer, conversation, right):
+    """F9, docs/findings/aria_split_counts: what the call needs at most is written for each image of it."""
+    images = conversation.images
+    largest = max(images, key=lambda image: minicpm.layout(image.width, image.height, 1).slots, default=None)
+    return right(resized(conversation, [largest] * len(images)))
 
 
 @mutant("spans.order", cause="images-reordered", harmless=ONE_IMAGE)

@@ -49,13 +49,13 @@ def tokenizer():
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_mutant_is_found_about_as_soon_as_recorded(row, engines):
-    number = over_seeds(row.make(), row.kills, engines)
-    assert number <= max(20, 2 * recorded()[row.name])
+    number = median(over_seeds(row.make(), row.kills, engines))
+    assert number <= max(20, recorded()[row.name]["worst"])
 
 
 def test_most_mutants_are_found_at_once():
     assert recorded().keys() == {row.name for row in ROWS}, "python benchmarks/mutants.py --write"
-    assert median(recorded().values()) <= 10
+    assert median(row["median"] for row in recorded().values()) <= 10
 
 
 @pytest.mark.parametrize("mutant", SHRINKING, ids=lambda mutant: mutant.name)

@@ -44,7 +44,7 @@ def test_the_processors_do_what_is_known_of_them(tmp_path):
     assert not fresh
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     untested = set(re.findall(r"^image-spans: NOT TESTED: (\w+)", done.stdout, re.MULTILINE))
-    assert untested <= {"smolvlm"}, done.stdout[-3000:]  # it needs num2words
+    assert untested <= {"smolvlm", "smolvlm_split"}, done.stdout[-3000:]  # it needs num2words
     known = {one["subject"] for one in told}
     assert known >= {"aria_split", "idefics2", "idefics2_split", "idefics3", "mllama"}
     assert re.search(r"[0-9]{4} passed, .*[0-9]{3} xfailed", done.stdout), done.stdout[-300:]

@@ -1,9 +1,6 @@
 """Grammars and rules of processors that the built-in ones do not know: what one image must look like in the ids."""
 
-import math
-
 from image_spans.grammars import Fixed, Marker, Slots
-from image_spans.slicing import Block, Layout
 
 
 def tiles_by_number(layout, contract, number):
@@ -27,21 +24,6 @@ def with_its_size(layout, contract, number):
     yield from (Marker("image_close"), Marker("image_close_2"))
 
 
-def emu3(width, height, number_of_images, *, min_pixels, max_pixels, factor=8):
-    """Emu3's size in features of 8x8 pixels: sides rounded, then scaled into the limits of its area.
-
-    Source: ``smart_resize`` in transformers' image_processing_emu3.py (5.23).
-    """
-    h, w = (round(side / factor) * factor for side in (height, width))
-    if h * w > max_pixels:
-        scale = math.sqrt(height * width / max_pixels)
-        h, w = (max(factor, math.floor(side / scale / factor) * factor) for side in (height, width))
-    elif h * w < min_pixels:
-        scale = math.sqrt(min_pixels / (height * width))
-        h, w = (math.ceil(side * scale / factor) * factor for side in (height, width))
-    return Layout(Block(h // factor, w // factor + 1))
-
-
 def five_crops(layout, contract, number):
     """Idefics2 with splitting: four quarters and the whole; a token stands between all blocks, once where two meet."""
     for _ in range(5):
@@ -51,3 +33,58 @@ def five_crops(layout, contract, number):
 def one_tile(layout, contract, number):
     """Granite Docling without cropping: the tile in the first row and column, and the end of that row."""
     yield from (Marker("fake"), Marker("tile"), Slots(layout.overview.slots), Fixed("\n"))
+
+
+def rows_and_columns(layout, contract, number):
+    """Idefics3: each tile has a token with its row and column, newlines end the rows, the whole image comes last."""
+    yield from _rows(layout)
+    if layout.sliced:
+        yield Fixed("\n")
+    yield from one_token_on_both_sides(layout, contract, number)
+
+
+def tiles_and_perhaps_the_whole(layout, contract, number):
+    """Granite Docling: a single tile is one of a grid too, and has no whole image behind it."""
+    yield from _rows(layout)
+    if layout.overview is not None:
+        yield Fixed("\n")
+        yield from one_token_on_both_sides(layout, contract, number)
+
+
+def _rows(layout):
+    for row, blocks in enumerate(layout.grid, 1):
+        for column, block in enumerate(blocks, 1):
+            yield from (Marker("fake"), Marker(f"row_{row}_col_{column}"), Slots(block.slots))
+        yield Fixed("\n")
+
+
+def whole_then_grid(layout, contract, number):
+    """Ovis2: the whole image first, then its tiles with tokens between columns and between rows."""
+    yield from (Marker("image_open"), Slots(layout.overview.slots), Marker("grid"))
+    for row, blocks in enumerate(layout.grid):
+        if row:
+            yield Marker("row")
+        for column, block in enumerate(blocks):
+            if column:
+                yield Marker("column")
+            yield Slots(block.slots)
+    yield Marker("image_close")
+
+
+def with_a_sentence(layout, contract, number):
+    """Gemma 3 with pan and scan: words in front of the whole image, and others in front of its crops."""
+    crops = [block for row in layout.grid for block in row]
+    if not crops:
+        yield from _bracketed(layout.overview)
+        return
+    yield Fixed("Here is the original image ")
+    yield from _bracketed(layout.overview)
+    yield Fixed(" and here are some crops to help you see better ")
+    for index, block in enumerate(crops):
+        if index:
+            yield Fixed(" ")
+        yield from _bracketed(block)
+
+
+def _bracketed(block):
+    yield from (Fixed("\n\n"), Marker("image_open"), Slots(block.slots), Marker("image_close"), Fixed("\n\n"))

@@ -818,7 +818,15 @@ def test_prefix():
     assert (found.at, found.expected) == (1, "the first image")
 
 
-def test_prefix_is_not_judged():
+WORDS_BEFORE_LARGE_IMAGES = """
+from image_spans.grammars import Fixed, Marker, Slots
+def write(layout, contract, number):
+    words = [Fixed("a")] if layout.sliced else []
+    return [*words, Marker("image_open"), Slots(layout.slots), Marker("image_close")]
+"""
+
+
+def test_prefix_is_not_judged(tmp_path):
     text_only = Conversation([Message("user", [Text("a")])])
     assert verdict_of("relations.prefix", assembled, text_only) == checks.NOT_JUDGED
     first = {"images": {**NUMBERED["images"], "number": None, "order": "first_in_conversation"}}
@@ -826,6 +834,19 @@ def test_prefix_is_not_judged():
 
     wrong_number = Conversation([Message("user", [Text("a")])], images=[Image(1, 1)])
     assert verdict_of("relations.prefix", assembled, wrong_number) == checks.NOT_JUDGED
+
+    (tmp_path / "words_before_large_images_of_this_test.py").write_text(WORDS_BEFORE_LARGE_IMAGES)
+    images = {**NUMBERED["images"], "number": None, "grammar": "words_before_large_images_of_this_test:write"}
+    images = {key: value for key, value in images.items() if value is not None} | {"slots": "internvl"}
+    worded = contract(**{**FREE, "images": {**images, "options": {"slots": 4}}, "slices": None}).locate(tmp_path)
+
+    def with_words(given):
+        slots = worded.layout(given.images[0].width, given.images[0].height, 1).slots
+        return [*([A] if slots > 4 else []), O, *[P] * slots, C, A]
+
+    case = Bench(subject(lambda tokenizer, given: with_words(given), promised=worded)).case(ONE)
+    assert checks.judge(case, "text.survives") is None
+    assert checks.judge(case, "relations.prefix") == checks.NOT_JUDGED
 
     def only_small(given):
         return assembled(given) if given.images[0] == Image(1, 1) else [O, A]

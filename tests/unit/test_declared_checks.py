@@ -240,6 +240,67 @@ def test_a_predictor_that_agrees_and_one_that_does_not():
     other = replace(one, predict=lambda width, height: 4)
     found = checks.judge(Bench(other).case(TWO), "geometry.agrees")
     assert found.message == "image 1 (449x449) has 12 placeholders, but 4 predicted slots"
+    assert found.facts["by"] == "predict"
+
+
+def five(features, pixels, predicted):
+    """The finding where so many slots of the second image are counted, which has 12 in prompt and rule."""
+    given = {**counted([(0, 4), (1, features)]), "pixels": pixels}
+    one = replace(subject(lambda tokenizer, conversation: given, template={}), abilities=frozenset({"predict"}))
+    one = replace(one, predict=lambda width, height: predicted if width > 1 else 4)
+    case = Bench(one).case(TWO)
+    found = checks.judge(case, "geometry.agrees")
+    return diagnosed(case, found) if isinstance(found, Finding) else found
+
+
+def test_who_of_five_counts_otherwise():
+    assert five(12, 16, 12) is None
+    found = five(8, 16, 12)
+    assert found.message == "image 1 (449x449) has 12 placeholders, but 8 features; 12 predicted slots"
+    assert found.cause.name == "counts-differ-fewer"
+    assert "; the vision side is alone with 8" in found.cause.sentence
+    found = five(12, 16, 13)
+    assert found.message == "image 1 (449x449) has 12 placeholders, but 13 predicted slots; 12 features"
+    assert found.cause.name == "prediction-differs-more"
+    assert "; the predictor is alone with 13" in found.cause.sentence
+    found = five(12, 20, 12)
+    assert found.message == (
+        "image 0 (1x1) has 16 placeholders, but 20 slots in the pixel array of all images; "
+        "16 features, 16 predicted slots"
+    )
+    assert found.cause.name == "pixels-differ-more"
+    assert "; the array of pixels is alone with 20" in found.cause.sentence
+    found = five(8, 12, 8)
+    assert found.message == "image 1 (449x449) has 12 placeholders, but 8 features; 8 predicted slots"
+    assert "; the prompt is alone with 12" in found.cause.sentence
+    found = five(8, 12, 9)
+    assert "alone" not in found.cause.sentence
+
+
+@pytest.mark.parametrize(
+    ("predict", "said", "cause"),
+    [
+        (lambda width, height: 1 // (width - 1), "ZeroDivisionError: ", "prediction-raised-ZeroDivisionError"),
+        (lambda width, height: None, "TypeError: 'NoneType' object", "prediction-raised-TypeError"),
+        (
+            lambda width, height: True,
+            "TypeError: it returned True, not a number of slots",
+            "prediction-raised-TypeError",
+        ),
+    ],
+)
+def test_a_predictor_that_gives_no_number(predict, said, cause):
+    found = predicting(predict, subject().pipeline(TWO)["input_ids"], TWO)
+    assert found.message.startswith(f"the predictor raised {said}")
+    assert found.cause.name == cause
+
+
+def test_pixels_of_no_image():
+    plain = Conversation([Message("user", [Text("a")])])
+    given = {"input_ids": text("a"), "pixels": 0}
+    assert verdict("geometry.agrees", given, plain, template={}) == checks.NOT_JUDGED
+    found = verdict("geometry.agrees", {**given, "pixels": 4}, plain, template={})
+    assert (found.message, found.cause.name) == ("pixels are delivered for 4 slots, of no image", "features-surplus")
 
 
 # ---------------------------------------------------------------- wrong numbers of images
@@ -460,7 +521,11 @@ def test_wrong_numbers_are_not_judged_on_what_cannot_be():
     ("check", "keys", "reason"),
     [
         ("failures.loud", ("images", "features"), "neither accepts: [images] nor features are declared"),
-        ("geometry.agrees", ("features", "predict"), "neither features are returned nor predict is declared"),
+        (
+            "geometry.agrees",
+            ("features", "pixels", "predict"),
+            "neither features nor pixels are returned, nor is predict declared",
+        ),
         ("labels.cover_answers", ("labels",), "the pipeline does not return labels"),
         (
             "arrays.mark",
@@ -498,7 +563,8 @@ def test_images_that_touch_are_counted_together():
     for features, count in (([(0, 4), (1, 3)], 7), ([(0, 4), (1, 5)], 9)):
         found = verdict("geometry.agrees", {"input_ids": ids, "features": features}, TOUCHING, **RUN)
         assert found.message == f"image 0 (1x1) has 8 placeholders, but {count} features of all images"
-        assert (found.at, found.expected, found.facts) == (0, f"{count} slots", {"counts": (8, count), "image": None})
+        assert (found.at, found.expected) == (0, f"{count} slots")
+        assert found.facts == {"counts": (8, count), "by": "features", "others": [], "image": None}
     assert predicting(lambda width, height: 2 + 2 * (width == 2) * 2, ids, TOUCHING, **RUN) is None
     for slots in (3, 5):
         found = predicting(lambda width, height, slots=slots: slots, ids, TOUCHING, **RUN)
@@ -506,15 +572,15 @@ def test_images_that_touch_are_counted_together():
         assert (found.at, found.expected) == (0, f"{2 * slots} slots")
 
 
-@pytest.mark.parametrize(("slots", "cause"), [(11, "counts-differ-fewer"), (13, "counts-differ-more")])
-def test_where_counts_differ(slots, cause):
+@pytest.mark.parametrize(("slots", "more"), [(11, "fewer"), (13, "more")])
+def test_where_counts_differ(slots, more):
     """The second image begins behind ``[....]a``."""
     found = verdict("geometry.agrees", counted([(0, 4), (1, slots)]), TWO, template={})
-    assert (found.at, found.expected, found.cause.name) == (7, f"{slots} slots", cause)
+    assert (found.at, found.expected, found.cause.name) == (7, f"{slots} slots", f"counts-differ-{more}")
     ids = subject().pipeline(TWO)["input_ids"]
     found = predicting(lambda width, height: slots if width > 1 else 4, ids, TWO)
     assert found.message == f"image 1 (449x449) has 12 placeholders, but {slots} predicted slots"
-    assert (found.at, found.expected, found.cause.name) == (7, f"{slots} slots", cause)
+    assert (found.at, found.expected, found.cause.name) == (7, f"{slots} slots", f"prediction-differs-{more}")
 
 
 def test_features_of_no_image():

@@ -191,7 +191,14 @@ def test_other_markers(promised: Contract, text: str, images: list[Image], name:
         (PIXTRAL, "..{..]a", [SIX], "column-missing", "one column less"),
         (PIXTRAL, "..{..{..]a", [SIX], "width-height-swapped-or-sides-sorted", "with width and height swapped; or"),
         (PIXTRAL, "...{...{...]a", [SIX], "row-surplus", "one row more"),
-        (PIXTRAL, "...{...]a...{...]a", [SIX, SMALL], "first-image-for-all", "the layout of the first one"),
+        (
+            PIXTRAL,
+            "...{...]a...{...]a",
+            [SIX, SMALL],
+            "first-image-for-all-or-largest-image-for-all",
+            "the largest one",
+        ),
+        (PIXTRAL, "...{...]a...{...]a...{...]a", [SMALL, SIX, SMALL], "largest-image-for-all", "of the largest one"),
     ],
 )
 def test_other_layouts(promised: Contract, text: str, images: list[Image], name: str, said: str) -> None:

@@ -26,6 +26,7 @@ from image_spans.slicing import (
     gemma3,
     gemma4,
     glm4v,
+    glm5_next,
     granite_docling,
     hunyuan_vl,
     idefics3,
@@ -137,6 +138,13 @@ CASES = {
         "Glm46VImageProcessor",
         "Glm46VProcessor",
         {"size": {"shortest_edge": 112 * 112, "longest_edge": 28 * 28 * 150}},
+    ),
+    "glm5_next": Case(
+        _rule(glm5_next, max_slots=40),
+        "glm5_next",
+        "Glm5NextImageProcessor",
+        "Glm5NextProcessor",
+        {"max_image_tokens": 40},
     ),
     "cosmos3_edge": Case(
         _rule(glm4v, patch=16, frames=1, min_pixels=64 * 64, max_pixels=256 * 256),

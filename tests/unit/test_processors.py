@@ -227,7 +227,7 @@ def test_an_own_rule_is_found_in_the_folder(llava, tmp_path):
 @pytest.mark.parametrize(
     ("pipeline", "said"),
     [
-        ("{encode: processor}", "processor needs the option 'marker'"),
+        ("{encode: processor}", "the processor pipeline needs the option marker: what stands"),
         ("{encode: processor, options: {marker: <image>, counts: pixel}}", "did you mean 'pixels'?"),
         ("{encode: processor, options: {marker: <image>, images: deep}}", "images is 'deep'; expected nested or flat"),
         ("{encode: processor, options: {marker: 1}}", "marker is 1; expected text"),

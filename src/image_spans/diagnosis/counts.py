@@ -12,14 +12,38 @@ def counts(case: Case, finding: Finding) -> Cause | None:
     """Prompt against features, or against what a predictor says."""
     if finding.facts.get("features"):
         return Cause("features-surplus", "the vision side delivers an image that the prompt does not hold")
+    if "predictor" in finding.facts:
+        error = type(finding.facts["predictor"]).__name__
+        return Cause(f"prediction-raised-{error}", "the predictor does not take an image that the pipeline takes")
     written, counted = finding.facts["counts"]
-    if counted == 0:
+    by = finding.facts["by"]
+    if counted == 0 and by == "features":
         return Cause("features-missing", "the vision side delivers nothing for an image that the prompt holds")
     more = "more" if counted > written else "fewer"
+    name, other = _OTHERS[by]
     return Cause(
-        f"counts-differ-{more}",
-        "prompt and vision side count by different rules: one of them uses another size" + _as_of(case, finding),
+        f"{name}-{more}",
+        f"prompt and {other} count by different rules: one of them uses another size"
+        + _alone(finding, other)
+        + _as_of(case, finding),
     )
+
+
+_OTHERS = {
+    "features": ("counts-differ", "vision side"),
+    "pixels": ("pixels-differ", "array of pixels"),
+    "predict": ("prediction-differs", "predictor"),
+}
+
+
+def _alone(finding: Finding, other: str) -> str:
+    """Who is alone with its number, where more than two count."""
+    (written, counted), others = finding.facts["counts"], finding.facts["others"]
+    if others and all(number == written for number in others):
+        return f"; the {other} is alone with {counted}"
+    if others and all(number == counted for number in others):
+        return f"; the prompt is alone with {written}"
+    return ""
 
 
 def _as_of(case: Case, finding: Finding) -> str:

@@ -80,8 +80,8 @@ def _first_text_id_removed(case: Case, gap: int) -> Cause | None:
         for index, piece in enumerate(pieces)
         if (cut := _without_first_id(case, piece, pieces[:index])) is not None
     }
-    # One message of the gap, or every one of them.
-    for chosen in (*({index} for index in cuts), set(cuts)):
+    # One message of the gap, or every one of them, from one on: the first of all may be spared.
+    for chosen in (*({index} for index in cuts), *({*list(cuts)[first:]} for first in range(len(cuts) - 1))):
         if _survives_cut(case, gap, {index: cuts[index][0] for index in chosen}):
             first = min(chosen)
             return _removed(case, pieces[first].message, cuts[first][1])

@@ -48,6 +48,10 @@ def sizes(case: Case, finding: Finding) -> Iterator[Fit]:
         other = resized(case.conversation, take(case.conversation.images))
         if other != case.conversation:
             yield from _fit(case, name, partial(_with_sizes, take), sentence)
+    if len(case.conversation.images) > 1:
+        yield from _fit(
+            case, "largest-image-for-all", _largest_for_all, "every image has the layout of the largest one"
+        )
 
 
 def order(case: Case, finding: Finding) -> Iterator[Fit]:
@@ -134,6 +138,15 @@ def _expected(expectation: Callable[[], Expected]) -> Expected | None:
 
 def _with_sizes(take: Callable[[Sequence[Image]], Sequence[Image]], case: Case) -> Expected | None:
     return _expected(lambda: case.bench.oracle.expected(resized(case.conversation, take(case.conversation.images))))
+
+
+def _largest_for_all(case: Case) -> Expected | None:
+    def expectation() -> Expected:
+        oracle, numbers = case.bench.oracle, range(len(case.conversation.images))
+        largest = max((oracle.layout(case.conversation, number) for number in numbers), key=lambda layout: layout.slots)
+        return oracle.expected(case.conversation, layouts=dict.fromkeys(numbers, largest))
+
+    return _expected(expectation)
 
 
 def _with_fault(fault: LayoutFault, only: int | None, case: Case) -> Expected | None:

@@ -112,8 +112,10 @@ def text_behind(case: Case) -> Iterator[Conversation]:
 
 
 def other_sizes(case: Case) -> Iterator[Conversation]:
-    """The images larger and smaller, upright and lying, all alike and one after the other."""
+    """The images turned, and in reverse; larger and smaller, upright and lying, all alike and one after the other."""
     given = case.conversation.images
+    turned = [Image(image.height, image.width) for image in given]
+    yield from (resized(case.conversation, images) for images in (turned, given[::-1]) if list(images) != list(given))
     sides = max((max(image.width, image.height) for image in given), default=1)
     base = min(sides, 1024)
     shapes = [(2 * base, base), (base, 2 * base), (2 * base, 2 * base), (3 * base, 2 * base), (base, base), (1, 1)]

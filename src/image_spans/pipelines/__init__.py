@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 from image_spans import discovery
 from image_spans.pipelines import _entries
 
-Entry: TypeAlias = Literal["encode", "batch", "continue"]
+Entry: TypeAlias = Literal["encode", "batch", "continue", "predict"]
 
 
 def names() -> list[str]:
@@ -26,6 +26,8 @@ def names() -> list[str]:
 def lacks(name: str, entry: Entry) -> bool:
     """Whether the reference pipeline ``name`` has no such entry: what it continues, it takes as ``earlier``."""
     module = discovery.load(__name__, name, "pipeline")
+    if entry == "predict":
+        return not hasattr(module, "predict")
     return entry == "continue" and "earlier" not in inspect.signature(module.encode).parameters
 
 

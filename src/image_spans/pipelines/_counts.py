@@ -44,6 +44,12 @@ def rows_cols(output: Output, processor: Any, sizes: Sequence[Size], *, per: int
     return [per * (r * c + 1) for r, c in zip(rows, columns, strict=True)]
 
 
+def rows_cols_whole(output: Output, processor: Any, sizes: Sequence[Size], *, per: int) -> list[int]:
+    """The same, where the whole image is there only besides several tiles (Granite Docling)."""
+    rows, columns = ([one for sample in _plain(output[key]) for one in sample] for key in ("rows", "cols"))
+    return [per * (r * c + (r * c > 1)) for r, c in zip(rows, columns, strict=True)]
+
+
 def grids(output: Output, processor: Any, sizes: Sequence[Size], *, per: int) -> list[int]:
     """So many for each tile of ``grids``, and for the whole image where there are several (Ovis2)."""
     return [per * (r * c + (r * c > 1)) for r, c in _plain(output["grids"])]
@@ -53,6 +59,25 @@ def pixels(output: Output, processor: Any, sizes: Sequence[Size], *, patch: int,
     """One for each patch of the pixels (LLaVA), and ``plus``."""
     shapes = [tuple(picture.shape) for picture in output["pixel_values"]]
     return [(shape[-2] // patch) * (shape[-1] // patch) + plus for shape in shapes]
+
+
+def pixel_rows(output: Output, processor: Any, sizes: Sequence[Size], *, merge: int) -> list[int]:
+    """All rows of ``pixel_values``, one for each patch, of which a square of ``merge`` makes one feature (Qwen-VL)."""
+    return [len(output["pixel_values"]) // merge**2]
+
+
+def pixel_tiles(output: Output, processor: Any, sizes: Sequence[Size], *, per: int) -> list[int]:
+    """So many for each tile of ``pixel_values``, whatever they are nested in; tiles of padding have no mask."""
+    mask = output.get("pixel_attention_mask")
+    if mask is not None:
+        return [per * sum(1 for sample in mask for tile in sample if tile.any())]
+    return [per * _tiles(output["pixel_values"])]
+
+
+def _tiles(pixels: Any) -> int:
+    if not hasattr(pixels, "shape"):
+        return sum(_tiles(one) for one in pixels)
+    return math.prod(pixels.shape[:-3])
 
 
 def image_sizes(output: Output, processor: Any, sizes: Sequence[Size], *, patch: int, row_end: int = 0) -> list[int]:
@@ -152,8 +177,11 @@ RULES: Mapping[str, Rule] = {
         num_patches,
         num_crops,
         rows_cols,
+        rows_cols_whole,
         grids,
         pixels,
+        pixel_rows,
+        pixel_tiles,
         image_sizes,
         target_sizes,
         grid_rows,

@@ -9,17 +9,41 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeAlias, cast
 
 from image_spans import discovery
 from image_spans.contract import Contract
-from image_spans.conversation import Conversation, Text
+from image_spans.conversation import Conversation, Image, Text
 from image_spans.errors import nearest
 from image_spans.pipelines import _counts
 from image_spans.subject import Tokenizer
 
-Nesting = Literal["nested", "flat"]
+Counts: TypeAlias = str | Mapping[str, Any] | None
+"""A rule by its name, or ``{rule: name, ...options}``."""
+
+
+@dataclass(frozen=True)
+class How:
+    """How a processor is called and what it returns is read: the options of all entries."""
+
+    marker: str
+    """What stands for an image in a prompt, with what a chat template writes round it."""
+    counts: Counts = None
+    """The rule for ``features``; see ``_counts``."""
+    pixels: Counts = None
+    """The rule for ``pixels``: one that looks at the array of pixels alone."""
+    images: Literal["nested", "flat"] = "nested"
+    """Whether the call gets a list of pictures for each sample, or one list of all."""
+    types: str | None = None
+    """The key of the output that becomes ``token_type_ids``."""
+    call: Mapping[str, Any] = field(default_factory=dict)
+    """Further keywords of the call."""
+    chat_template: bool = False
+    """Whether the processor's own chat template writes the prompt, not the contract's."""
+    helper: Mapping[str, Any] = field(default_factory=dict)
+    """``{key: ..., per: ..., plus: ...}``: what of the count helper's answer are the slots; see :func:`predict`."""
 
 
 def encode(
@@ -27,32 +51,25 @@ def encode(
     conversation: Conversation,
     *,
     contract: Contract,
-    marker: str,
-    counts: str | Mapping[str, Any] | None = None,
-    images: Nesting = "nested",
-    types: str | None = None,
-    call: Mapping[str, Any] | None = None,
     max_length: int | None = None,
-    chat_template: bool = False,
+    **options: Any,
 ) -> dict[str, Any]:
     """The one sample of a call.
 
     Args:
         tokenizer: the adapter; its ``native`` is the processor.
         conversation: what is asked.
-        contract: its template writes the text round messages, unless ``chat_template``.
-        marker: what stands for an image in a prompt, with what a chat template writes round it.
-        counts: the rule for ``features`` (see ``_counts``), a name or ``{rule: name, ...options}``.
-        images: whether the call gets a list of pictures for each sample, or one list of all.
-        types: the key of the output that becomes ``token_type_ids``.
-        call: further keywords of the call.
+        contract: its template writes the text round messages.
         max_length: given to the call with ``truncation=True``.
-        chat_template: whether the processor's own chat template writes the prompt.
+        options: those of :class:`How`.
     """
+    how = How(**options)
     limit = {} if max_length is None else {"max_length": max_length, "truncation": True}
-    keywords = {**(call or {}), **limit}
-    columns = _call(tokenizer.native, [conversation], contract, marker, counts, images, types, keywords, chat_template)
-    return {key: column[0] for key, column in columns.items()}
+    columns, outputs = _call(tokenizer.native, [conversation], contract, how, limit)
+    encoding = {key: column[0] for key, column in columns.items()}
+    if how.pixels is not None:
+        encoding["pixels"] = sum(_numbers(how.pixels, contract, tokenizer.native, outputs, conversation.images))
+    return encoding
 
 
 def batch(
@@ -61,41 +78,52 @@ def batch(
     *,
     padding_side: Literal["left", "right"],
     contract: Contract,
-    marker: str,
-    counts: str | Mapping[str, Any] | None = None,
-    images: Nesting = "nested",
-    types: str | None = None,
-    call: Mapping[str, Any] | None = None,
-    chat_template: bool = False,
+    **options: Any,
 ) -> dict[str, Any]:
-    """Several samples in one call, padded."""
-    keywords = {**(call or {}), "padding": True, "padding_side": padding_side}
-    return _call(tokenizer.native, conversations, contract, marker, counts, images, types, keywords, chat_template)
+    """Several samples in one call, padded; without ``pixels``, which are in one array for all."""
+    padded = {"padding": True, "padding_side": padding_side}
+    return _call(tokenizer.native, conversations, contract, How(**options), padded)[0]
+
+
+def predict(tokenizer: Tokenizer, width: int, height: int, *, contract: Contract, **options: Any) -> int:
+    """The slots of one image, as the processor's own helper tells them from its size: what vLLM plans with.
+
+    It says ``num_image_tokens``; some classes include brackets by intention ("add 2 for BOI and EOI tokens"), so
+    another key may be taken (``num_image_patches``), times ``per``, and ``plus``.
+    """
+    how = How(**options)
+    given = dict(how.call)
+    told = {**given.pop("images_kwargs", {}), **given}
+    said = tokenizer.native._get_num_multimodal_tokens(image_sizes=[(height, width)], **told)
+    return _slots(said, **how.helper)
+
+
+def _slots(said: Mapping[str, Any], key: str = "num_image_tokens", per: int = 1, plus: int = 0) -> int:
+    number = said[key][0]
+    return per * int(number[0] if isinstance(number, (list, tuple)) else number) + plus
 
 
 def _call(
     processor: Any,
     conversations: Sequence[Conversation],
     contract: Contract,
-    marker: str,
-    counts: str | Mapping[str, Any] | None,
-    nesting: Nesting,
-    types: str | None,
+    how: How,
     keywords: Mapping[str, Any],
-    chat_template: bool,
-) -> dict[str, list[Any]]:
-    rule, options = _rule(counts, contract.folder)
+) -> tuple[dict[str, list[Any]], list[dict[str, Any]]]:
+    """A column for each key, and what the image processor returned within."""
     pictures = [one.pil_images() for one in conversations]
     given: dict[str, Any] = {
         "text": [
-            _own_prompt(processor, one) if chat_template else _prompt(one, contract, marker) for one in conversations
+            _own_prompt(processor, one) if how.chat_template else _prompt(one, contract, how.marker)
+            for one in conversations
         ],
         "return_tensors": "np",
+        **how.call,
         **keywords,
     }
     if any(pictures):
-        given["images"] = pictures if nesting == "nested" else [one for row in pictures for one in row]
-    if types == "mm_token_type_ids":
+        given["images"] = pictures if how.images == "nested" else [one for row in pictures for one in row]
+    if how.types == "mm_token_type_ids":
         given["return_mm_token_type_ids"] = True
     if not hasattr(processor, "image_processor"):
         raise TypeError(f"the factory returned a {type(processor).__name__}, not a processor with an image_processor")
@@ -105,21 +133,38 @@ def _call(
     columns: dict[str, list[Any]] = {"input_ids": list(result["input_ids"])}
     if "attention_mask" in result:
         columns["attention_mask"] = list(result["attention_mask"])
-    if types is not None and types in result:
-        columns["token_type_ids"] = list(result[types])
-    if rule is not None:
-        sizes = [picture.size for row in pictures for picture in row]
-        numbers = [n for output in outputs for n in rule(output, processor.image_processor, sizes, **options)]
+    if how.types is not None and how.types in result:
+        columns["token_type_ids"] = list(result[how.types])
+    if how.counts is not None:
+        given_images = [image for one in conversations for image in one.images]
+        numbers = _numbers(how.counts, contract, processor, outputs, given_images)
         columns["features"] = _by_sample(numbers, [len(row) for row in pictures])
-    return columns
+    return columns, outputs
+
+
+def _numbers(
+    counts: Counts, contract: Contract, processor: Any, outputs: Sequence[Mapping[str, Any]], images: Sequence[Image]
+) -> list[int]:
+    """What a rule makes of all that the image processor returned."""
+    rule, options = _rule(counts, contract.folder)
+    assert rule is not None
+    sizes = [(image.width, image.height) for image in images]
+    return [number for output in outputs for number in rule(output, processor.image_processor, sizes, **options)]
 
 
 def problems(options: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with the options, as far as it can be told without the processor."""
-    try:
-        _rule(options.get("counts"))
-    except ValueError as error:
-        yield str(error)
+    known = [one.name for one in fields(How)]
+    for name in options:
+        if name not in known:
+            yield f"the processor pipeline has no option {name!r}{nearest(str(name), known)}"
+    if "marker" not in options:
+        yield "the processor pipeline needs the option marker: what stands for an image in a prompt"
+    for key in ("counts", "pixels"):
+        try:
+            _rule(options.get(key), key=key)
+        except ValueError as error:
+            yield str(error)
     nesting = options.get("images", "nested")
     if nesting not in ("nested", "flat"):
         yield f"images is {nesting!r}; expected nested or flat"
@@ -152,7 +197,9 @@ def _own_prompt(processor: Any, conversation: Conversation) -> str:
     return cast("str", processor.apply_chat_template(conversation.to_messages("parts"), tokenize=False))
 
 
-def _rule(counts: Any, folder: Path | None = None) -> tuple[_counts.Rule | None, dict[str, Any]]:
+def _rule(
+    counts: Counts, folder: Path | None = None, key: str = "counts"
+) -> tuple[_counts.Rule | None, dict[str, Any]]:
     """The rule of that name and its options; one of somebody's own only where the folder is known.
 
     Raises:
@@ -165,11 +212,11 @@ def _rule(counts: Any, folder: Path | None = None) -> tuple[_counts.Rule | None,
     if discovery.is_reference(name):
         return (cast("_counts.Rule", discovery.resolve(name, folder)) if folder else None), options
     if name not in _counts.RULES:
-        raise ValueError(f"counts: unknown rule {name!r}{nearest(name, _counts.RULES)}")
+        raise ValueError(f"{key}: unknown rule {name!r}{nearest(name, _counts.RULES)}")
     needed, taken = _counts.options(_counts.RULES[name])
     if not ({*needed} <= {*options} and (taken is None or {*options} <= {*taken})):
         own = ", ".join(taken or needed) or "no options"
-        raise ValueError(f"counts: {name} takes {own}; given: {', '.join(options) or 'none'}")
+        raise ValueError(f"{key}: {name} takes {own}; given: {', '.join(options) or 'none'}")
     return _counts.RULES[name], options
 
 
