@@ -300,6 +300,15 @@ def test_nested_needs_slices():
 
 
 def test_names():
-    assert pipelines.names() == ["flat_slices", "nested_slices", "placeholder_run", "processor", "rows", "same_span"]
+    assert pipelines.names() == [
+        "flat_slices",
+        "nested_slices",
+        "placeholder_run",
+        "processor",
+        "processor_flat",
+        "processor_lists",
+        "rows",
+        "same_span",
+    ]
     with pytest.raises(ConfigError, match="unknown pipeline 'flat_slice'; did you mean 'flat_slices'?"):
         pipelines.reference("flat_slice")
