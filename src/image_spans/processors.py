@@ -36,7 +36,8 @@ def build(
 
     Args:
         processor: its class, such as ``LlavaProcessor``.
-        image_processor: the class of its image processor; ``...Pil`` needs no torch.
+        image_processor: the class of its image processor, such as ``LlavaImageProcessor``; that of the PIL backend is
+            taken, which needs no torch.
         sizes: keywords of the image processor.
         attributes: set on the image processor afterwards, as some checkpoints do (``image_seq_length``).
         tokens: attribute of the tokenizer to token, such as ``{image_token: <image>}``; also ``sep_token``.
@@ -51,7 +52,7 @@ def build(
         Unavailable: a class needs a library that is not installed.
     """
     transformers = library()
-    images = _made(_class(transformers, image_processor), image_processor, dict(sizes or {}))
+    images = _made(_image_class(transformers, image_processor), image_processor, dict(sizes or {}))
     for name, value in (attributes or {}).items():
         setattr(images, name, value)
     named = {**NAMED, **(tokens or {}), **({"bos_token": bos} if bos else {})}
@@ -66,7 +67,10 @@ def build(
 
 
 def _class(transformers: Any, name: str) -> Any:
-    cls = getattr(transformers, name, None)
+    try:
+        cls = getattr(transformers, name, None)
+    except ImportError as error:
+        raise Unavailable(f"{name} cannot be imported: {' '.join(str(error).split())}") from error
     if cls is None:
         known = [known for known in dir(transformers) if "Processor" in known]
         raise ConfigError(f"transformers {transformers.__version__} has no class {name!r}{nearest(name, known)}")
@@ -74,6 +78,11 @@ def _class(transformers: Any, name: str) -> Any:
         backends = ", ".join(getattr(cls, "_backends", ()))
         raise Unavailable(f"{name} needs what is not installed: {backends}")
     return cls
+
+
+def _image_class(transformers: Any, name: str) -> Any:
+    """The class of the PIL backend: called ``...Pil`` where the plain name is another's, as in later releases of 5.x."""
+    return _class(transformers, f"{name}Pil" if hasattr(transformers, f"{name}Pil") else name)
 
 
 def _made(cls: Any, name: str, keywords: dict[str, Any]) -> Any:
@@ -129,20 +138,26 @@ def _video_processors_are_known(transformers: Any) -> Iterator[None]:
 
     # A second import of the package, in which the check looks classes up; setting it on ``transformers`` does not help.
     module = getattr(processing_utils, "transformers_module", None)
-    if module is None or hasattr(module, "VideoProcessorMixin"):
+    if module is None:
         yield
         return
-    module.VideoProcessorMixin = _video_mixin()
+    base, missing = _video_base(), object()
+    before = getattr(module, base.__name__, missing)
+    setattr(module, base.__name__, base)
     try:
         yield
     finally:
-        del module.VideoProcessorMixin
+        if before is missing:
+            delattr(module, base.__name__)
+        else:
+            setattr(module, base.__name__, before)
 
 
-def _video_mixin() -> Any:
-    from transformers.video_processing_utils import VideoProcessorMixin
+def _video_base() -> Any:
+    """What a video processor must be an instance of: BaseVideoProcessor in earlier releases of 5.x."""
+    from transformers import video_processing_utils
 
-    return VideoProcessorMixin
+    return getattr(video_processing_utils, "VideoProcessorMixin", None) or video_processing_utils.BaseVideoProcessor
 
 
 def _video() -> Any:
@@ -158,7 +173,7 @@ def _video() -> Any:
         "use_image_id": True,
         "downsample_mode": "16x",
     }
-    return _stub("NoVideos", _video_mixin(), attributes)
+    return _stub("NoVideos", _video_base(), attributes)
 
 
 def _audio() -> Any:

@@ -189,7 +189,7 @@ def test_other_markers(promised: Contract, text: str, images: list[Image], name:
         (FLAT, "[....]{....}\n{....}\n{....}a", [LARGE], "row-surplus", "one row more"),
         (PIXTRAL, "...]a", [SIX], "row-missing", "the grid of the image has one row less"),
         (PIXTRAL, "..{..]a", [SIX], "column-missing", "one column less"),
-        (PIXTRAL, "..{..{..]a", [SIX], "sides-sorted", "the longer side is always taken for the width"),
+        (PIXTRAL, "..{..{..]a", [SIX], "sides-sorted", "side is always taken for the width"),
         (PIXTRAL, "...{...{...]a", [SIX], "row-surplus", "one row more"),
         (
             PIXTRAL,
