@@ -81,7 +81,7 @@ def _class(transformers: Any, name: str) -> Any:
 
 
 def _image_class(transformers: Any, name: str) -> Any:
-    """The class of the PIL backend: called ``...Pil`` where the plain name is another's, as in later releases of 5.x."""
+    """The class of the PIL backend: called ``...Pil`` in the releases where the plain name is another one's."""
     return _class(transformers, f"{name}Pil" if hasattr(transformers, f"{name}Pil") else name)
 
 
