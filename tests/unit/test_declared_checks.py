@@ -298,7 +298,7 @@ def test_a_predictor_that_gives_no_number(predict, said, cause):
 def test_pixels_of_no_image():
     plain = Conversation([Message("user", [Text("a")])])
     given = {"input_ids": text("a"), "pixels": 0}
-    assert verdict("geometry.agrees", given, plain, template={}) == checks.NOT_JUDGED
+    assert verdict("geometry.agrees", given, plain, template={}) is None
     found = verdict("geometry.agrees", {**given, "pixels": 4}, plain, template={})
     assert (found.message, found.cause.name) == ("pixels are delivered for 4 slots, of no image", "features-surplus")
 
@@ -586,7 +586,7 @@ def test_where_counts_differ(slots, more):
 def test_features_of_no_image():
     plain = Conversation([Message("user", [Text("a")])])
     none = {"input_ids": text("a"), "features": []}
-    assert verdict("geometry.agrees", none, plain, template={}) == checks.NOT_JUDGED
+    assert verdict("geometry.agrees", none, plain, template={}) is None
     found = verdict("geometry.agrees", {**none, "features": [(0, 4)]}, plain, template={})
     assert (found.message, found.cause.name) == ("features are delivered for image 0, of 0", "features-surplus")
     found = verdict("geometry.agrees", counted([(-1, 4), *RIGHT]), TWO, template={})

@@ -689,6 +689,33 @@ def test_factory_and_processor(tmp_path):
     assert made.encode_text("hello")
 
 
+def test_a_factory_gets_the_file_of_its_source(tmp_path):
+    (tmp_path / "factory_with_a_file.py").write_text(
+        "from image_spans.training import tiktoken\n"
+        "def load(*, file, vocab):\n"
+        "    assert open(file).read() == 'of the source'\n"
+        "    return tiktoken.train(vocab=vocab)\n"
+    )
+    (tmp_path / "ranks.txt").write_text("of the source")
+    one = spec(factory="factory_with_a_file:load", source={"path": "ranks.txt"}, options={"vocab": 300})
+    assert load(one, tmp_path).library.startswith("tiktoken ")
+    with pytest.raises(ConfigError, match=r"no file .*absent\.txt"):
+        load(spec(factory="factory_with_a_file:load", source={"path": "absent.txt"}), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"backend": "tiktoken", "source": {"path": "a"}}, "a factory stands instead of a backend, not beside it"),
+        ({"source": {"trained": "tiktoken"}}, "a factory gets a file, which a trained source does not have"),
+        ({"source": {"path": "a"}, "options": {"file": "b"}}, "the file is that of the source; remove options.file"),
+    ],
+)
+def test_what_a_factory_does_not_take(keys, said):
+    with pytest.raises(ValidationError, match=said):
+        spec(factory="own_factory:load", **keys)
+
+
 def test_a_factory_that_raises(tmp_path):
     (tmp_path / "raising_factory.py").write_text(
         "from image_spans.errors import Unavailable\n"

@@ -46,14 +46,13 @@ def agrees(case: Case) -> Verdict:
     """Per image the placeholders are as many as the features, the pixels and a size-only predictor say (I17)."""
     if found := _surplus(case):
         return found
-    images = case.conversation.images
+    images, counts = case.conversation.images, _delivered(case)
     if not images:
-        return NOT_JUDGED
+        return None if counts else NOT_JUDGED  # a predictor says nothing of no image
     written: Counter[int] = Counter()
     for (role, length), owner in zip(case.expected.tokens, case.expected.owners, strict=True):
         if role == PLACEHOLDER and owner is not None:
             written[owner] += length
-    counts = [*_delivered(case)]
     if case.subject.predict is not None:
         try:
             predicted = [_slots(case.subject.predict(image.width, image.height)) for image in images]

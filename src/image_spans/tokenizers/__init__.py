@@ -30,7 +30,7 @@ __all__ = ["TokenizerSpec", "adapt", "adapter_of", "load", "missing", "native_of
 
 
 class TokenizerSpec(Model):
-    """How a tokenizer is loaded: ``backend`` and ``source``, or ``factory``."""
+    """How a tokenizer is loaded: ``backend`` and ``source``, or ``factory``, which may have a ``source`` too."""
 
     backend: StrictStr | None = None
     source: Source | None = None
@@ -87,10 +87,12 @@ class TokenizerSpec(Model):
     @model_validator(mode="after")
     def _one_way(self) -> TokenizerSpec:
         if self.factory is not None:
-            if self.backend is not None or self.source is not None:
-                raise PydanticCustomError(
-                    "factory", "a factory stands instead of backend and source, not beside them", {}
-                )
+            if self.backend is not None:
+                raise PydanticCustomError("factory", "a factory stands instead of a backend, not beside it", {})
+            if isinstance(self.source, TrainedSource):
+                raise PydanticCustomError("factory", "a factory gets a file, which a trained source does not have", {})
+            if self.source is not None and "file" in self.options:
+                raise PydanticCustomError("factory", "the file is that of the source; remove options.file", {})
         elif self.source is None or self.backend is None:
             wanted = "source" if self.source is None else "backend"
             raise PydanticCustomError("source", "{wanted} is missing (or factory: module:function)", {"wanted": wanted})
@@ -134,7 +136,8 @@ def load(spec: TokenizerSpec, folder: Path) -> Tokenizer:
     if spec.factory is not None:
         factory = discovery.resolve(spec.factory, folder)
         try:
-            made = factory(**spec.options)
+            file = {} if spec.source is None else {"file": str(spec.source.locate(folder))}
+            made = factory(**spec.options, **file)
         except (ConfigError, Unavailable):
             raise
         except Exception as error:  # it is the user's
