@@ -691,15 +691,16 @@ def test_factory_and_processor(tmp_path):
 
 def test_a_factory_gets_the_file_of_its_source(tmp_path):
     (tmp_path / "factory_with_a_file.py").write_text(
+        "import pathlib\n"
         "from image_spans.training import tiktoken\n"
         "def load(*, file, vocab):\n"
-        "    assert open(file).read() == 'of the source'\n"
+        "    assert pathlib.Path(file).read_text() == 'of the source'\n"
         "    return tiktoken.train(vocab=vocab)\n"
     )
     (tmp_path / "ranks.txt").write_text("of the source")
     one = spec(factory="factory_with_a_file:load", source={"path": "ranks.txt"}, options={"vocab": 300})
     assert load(one, tmp_path).library.startswith("tiktoken ")
-    with pytest.raises(ConfigError, match=r"no file .*absent\.txt"):
+    with pytest.raises(ConfigError, match=r"there is no 'absent\.txt' in"):
         load(spec(factory="factory_with_a_file:load", source={"path": "absent.txt"}), tmp_path)
 
 
@@ -775,7 +776,7 @@ def test_a_wrapper_that_holds_a_tokenizer_is_one_itself(tmp_path):
         ({"backend": "tiktokn", "source": {"trained": "tiktoken"}}, "unknown backend 'tiktokn'; did you mean"),
         ({"source": {"trained": "tiktoken"}}, "backend is missing (or factory: module:function)"),
         ({"backend": "tiktoken"}, "source is missing (or factory: module:function)"),
-        ({"factory": "a:b", "backend": "tiktoken"}, "a factory stands instead of backend and source"),
+        ({"factory": "a:b", "backend": "tiktoken"}, "a factory stands instead of a backend, not beside it"),
         (
             {"backend": "tiktoken", "source": {"trained": "tiktoken"}, "special_tokens": {"boss": "x"}},
             "unknown name 'boss'; did you mean 'bos'?",

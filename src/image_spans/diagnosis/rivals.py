@@ -19,7 +19,7 @@ from image_spans.findings import UNKNOWN, Cause, Finding
 Probes: TypeAlias = Callable[[Case], Iterator[Conversation]]
 LETTERS = "abcdef"
 """No two alike, no blanks: what is lost of it can be told."""
-MOST = 8
+MOST = 10
 """How many related conversations are tried at most."""
 
 
