@@ -180,6 +180,13 @@ def padding_is_learned(tokenizer, conversations, right, padding_side):
     return {**made, "labels": labels}
 
 
+@mutant("batch.agrees", cause="labels-masked-by-id", harmless={"template": {}}, **BATCH)
+def padding_of_labels_is_told_by_its_id(tokenizer, conversations, right, padding_side):
+    """F13, Transformers-Tutorials#511 alike: the padding of labels is told by its id, which ends answers too."""
+    made = right(conversations, padding_side=padding_side)
+    return {**made, "labels": [[-100 if label == 900 else label for label in row] for row in made["labels"]]}
+
+
 @mutant("batch.agrees", cause="mask-wrong", harmless={"template": {}}, **BATCH)
 def mask_hides_what_looks_like_padding(tokenizer, conversations, right, padding_side):
     """F12, sentence-transformers PR#3869 alike: the mask is ids != pad, where padding is also what ends an answer."""

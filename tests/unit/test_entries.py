@@ -205,6 +205,11 @@ def other_together(right, conversations, *, padding_side):
         (changing("attention_mask", lambda row, mask: [0] * len(row)), "mask-wrong", "*alone it is 1"),
         (changing("labels", on_padding(900)), "labels-on-padding", "*labels is 900 on the padding at 0, expected -100"),
         (changing("labels", lambda row, mask: [-100] * len(row)), "labels-misplaced", "*row 0: labels is -100 *"),
+        (
+            changing("labels", lambda row, mask: [-100 if label == 900 else label for label in row]),
+            "labels-masked-by-id",
+            "*: labels is -100 at 34, alone it is 900",
+        ),
         (changing("labels", lambda row, mask: row[:-1]), "batch-bad-return", "*row 0 of the batch: labels has *"),
         (changing("image_bounds", lambda row, mask: row[:1]), "bounds-differ", "*row 0 has the bounds [(3, 7)], *"),
     ],

@@ -138,6 +138,7 @@ def _judge_array(
     batch: Batch,
 ) -> Finding | None:
     alone = single.arrays.get(key) or ([1] * len(single.ids) if key == "attention_mask" else None)
+    fill = case.subject.contract.batch_fill.get(key, FILL.get(key))  # type: ignore[call-overload]
     if alone is not None:
         here = list(given[own])
         if key == "position_ids":
@@ -145,8 +146,9 @@ def _judge_array(
         if here != alone:
             at = first_difference(here, alone)
             message = f"row {index}: {key} is {here[at]} at {own.start + at}, alone it is {alone[at]}"
-            return _finding(case, batch, message, array=key)
-    fill = case.subject.contract.batch_fill.get(key, FILL.get(key))  # type: ignore[call-overload]
+            differing = {(got, wanted) for got, wanted in zip(here, alone, strict=True) if got != wanted}
+            by_id = key == "labels" and differing == {(fill, _padding_id(case))}
+            return _finding(case, batch, message, array=key, by_id=by_id)
     wrong = next((at for at in pads if given[at] != fill), None) if fill is not None else None
     if wrong is None:
         return None

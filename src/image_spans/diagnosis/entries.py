@@ -142,6 +142,11 @@ def batch(case: Case, finding: Finding) -> Cause | None:
         return Cause("mask-wrong", "attention_mask is not 0 exactly on the padding")
     if facts.get("filled") == "labels":
         return Cause("labels-on-padding", "the padding is labelled, so it would be learned")
+    if facts.get("by_id"):
+        return Cause(
+            "labels-masked-by-id",
+            "labels that are the padding's id are taken for padding, also where that id ends an answer",
+        )
     if key:
         where = "on the padding" if "filled" in facts else "beside it"
         return Cause(f"{key}-misplaced", f"{key} were not padded like the ids: they are wrong {where}")
