@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from declared_mutants import features_of
 
+from image_spans.conversation import resized
 from mutants import CHAT, CLOSE, OPEN, PAD, ROWS, SLICE, SLICE_CLOSE, TEXT_ONLY, mutant
 
 BOTH = ("image_bounds", "labels")
@@ -192,6 +193,17 @@ def mask_hides_what_looks_like_padding(tokenizer, conversations, right, padding_
     """F12, sentence-transformers PR#3869 alike: the mask is ids != pad, where padding is also what ends an answer."""
     made = right(conversations, padding_side=padding_side)
     return {**made, "attention_mask": [[int(token_id != 900) for token_id in row] for row in made["input_ids"]]}
+
+
+@mutant("failures.loud", cause="batch-mismatch-swallowed", accepts=("images",), harmless=TEXT_ONLY, **BATCH)
+def images_of_a_batch_are_one_list(tokenizer, conversations, right, padding_side):
+    """F12, LlamaFactory PR#6801: the images of all samples are one list; each takes as many as it has markers."""
+    images = [image for one in conversations for image in one.images]
+    wanted = sum(len(message.images) for one in conversations for message in one.messages)
+    if len(images) != wanted:
+        raise ValueError(f"{len(images)} images for {wanted} markers")
+    taken = iter(images)
+    return right([resized(one, taken) for one in conversations], padding_side=padding_side)
 
 
 # ---------------------------------------------------------------- F8: expanded twice

@@ -499,6 +499,127 @@ def test_too_many_images_that_are_swallowed():
     )
 
 
+# ---------------------------------------------------------------- wrong numbers of images in a batch
+
+
+def rows_of(conversations, padding_side):
+    """Rows of the right ids, as many as there are conversations."""
+    assert padding_side == "right"
+    return {"input_ids": [right_ids(conversation) for conversation in conversations]}
+
+
+def wanted_by(conversation):
+    return sum(len(message.images) for message in conversation.messages)
+
+
+def loud_batch(batch, conversation=TWO):
+    """The verdict on a subject that refuses one conversation rightly, and batches as the function does."""
+    one = replace(subject("flat_slices"), returns=frozenset(), abilities=frozenset({"images", "batch"}), batch=batch)
+    case = Bench(one).case(conversation)
+    found = checks.judge(case, "failures.loud")
+    return diagnosed(case, found) if isinstance(found, Finding) else found
+
+
+def counting_all(conversations, *, padding_side):
+    """Images of a batch are one list, and its length is what is compared."""
+    given, wanted = (sum(map(count, conversations)) for count in (lambda one: len(one.images), wanted_by))
+    if given != wanted:
+        raise ValueError(f"{given} images for {wanted}")
+    return rows_of(conversations, padding_side)
+
+
+def counting_each(error):
+    def batch(conversations, *, padding_side):
+        for one in conversations:
+            if len(one.images) != wanted_by(one):
+                raise error(len(one.images), wanted_by(one))
+        return rows_of(conversations, padding_side)
+
+    return batch
+
+
+def test_a_batch_that_counts_the_images_of_each_sample_is_silent():
+    assert loud_batch(counting_each(lambda given, wanted: ValueError(f"{given} images for {wanted}"))) is None
+    assert loud_batch(counting_each(lambda given, wanted: ValueError("one <image> too few"))) is None
+    assert loud_batch(counting_all, Conversation([Message("user", [Text("a")])])) is None  # there is none to move
+
+
+def test_a_batch_that_counts_all_images_at_once():
+    found = loud_batch(counting_all)
+    assert found.message == (
+        "of two samples of a batch that hold 2 images each, one is given 3 and the other 1; 2 rows came back"
+    )
+    assert found.cause.name == "batch-mismatch-swallowed"
+    assert found.conversation == TWO  # the one that was judged: it is what repeats the finding
+
+
+def test_a_batch_that_counts_no_images():
+    def batch(conversations, *, padding_side):
+        return rows_of(conversations, padding_side)
+
+    def crashes(conversations, *, padding_side):
+        if sum(map(wanted_by, conversations)) != sum(len(one.images) for one in conversations):
+            raise IndexError("list index out of range")
+        return rows_of(conversations, padding_side)
+
+    for counts_nothing in (batch, crashes):
+        assert loud_batch(counts_nothing).cause.name == "batch-mismatch-ignored"
+
+
+def test_which_batches_are_tried():
+    tried = []
+
+    def batch(conversations, *, padding_side):
+        tried.append([one.images for one in conversations])
+        return counting_each(lambda given, wanted: ValueError(f"{given} for {wanted}"))(
+            conversations, padding_side=padding_side
+        )
+
+    assert loud_batch(batch) is None
+    more, fewer = (*TWO.images, Image(64, 64)), TWO.images[:1]
+    assert tried == [[more, fewer], [fewer, more]]
+
+
+def test_a_batch_of_which_only_the_first_sample_is_counted():
+    def batch(conversations, *, padding_side):
+        if len(conversations[0].images) > 2:
+            raise ValueError("3 images for 2")
+        return rows_of(conversations, padding_side)
+
+    assert loud_batch(batch).message == (
+        "of two samples of a batch that hold 2 images each, one is given 1 and the other 3; 2 rows came back"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "cause"),
+    [
+        (ValueError("bad sample"), "; the refusal does not say so: ValueError: bad sample", "batch-refusal-unclear"),
+        (ValueError("7 images"), "; the refusal does not say so: ValueError: 7 images", "batch-refusal-unclear"),
+        (
+            IndexError("x"),
+            "; instead of refusing it, the batch entry raised IndexError: x",
+            "batch-mismatch-crashes-IndexError",
+        ),
+        (None, "; the batch entry gave: a batch is a mapping with *", "batch-mismatch-bad-return"),
+    ],
+)
+def test_what_is_said_of_a_batch(error, message, cause):
+    def batch(conversations, *, padding_side):
+        if error is not None:
+            raise error
+
+    found = loud_batch(batch)
+    start = "of two samples of a batch that hold 2 images each, one is given 3 and the other 1"
+    assert found.message.startswith(start + message.rstrip("*"))
+    assert found.cause.name == cause
+
+
+def test_what_has_no_batch_entry_is_judged_alone():
+    one = replace(subject("flat_slices"), abilities=frozenset({"images"}), batch=None)
+    assert checks.judge(Bench(one).case(TWO), "failures.loud") is None
+
+
 def test_wrong_numbers_are_not_judged_on_what_cannot_be():
     def refuses(tokenizer, conversation):
         raise ValueError("no <pad>")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from image_spans.case import Case
+from image_spans.conversation import Conversation
 from image_spans.diagnosis.errors import accident
 from image_spans.diagnosis.layouts import LAYOUT_FAULTS
 from image_spans.findings import Cause, Finding
@@ -66,17 +67,36 @@ def _as_of(case: Case, finding: Finding) -> str:
 
 def fault(case: Case, finding: Finding) -> Cause | None:
     """What a pipeline makes of a wrong number of images."""
+    where, what = ("batch-", "in one sample of a batch ") if finding.facts.get("batch") else ("", "")
+    if where and "swallowed" in finding.facts:
+        if _counts_all(case, finding.facts["faulty"]):
+            return Cause(
+                "batch-mismatch-swallowed", "images are counted for a batch as a whole: a sample gets images of another"
+            )
+        return Cause("batch-mismatch-ignored", "the images of a batch are not compared with the messages")
     if "swallowed" in finding.facts:
         if finding.facts["swallowed"]:
             return Cause("mismatch-ignored", "the list of images is not compared with the messages")
         return Cause("mismatch-swallowed", "a wrong number of images is turned into other ids without a word")
     if "crashed" in finding.facts:
         return Cause(
-            f"mismatch-crashes-{type(finding.facts['crashed']).__name__}",
-            "a wrong number of images ends in an accident",
+            f"{where}mismatch-crashes-{type(finding.facts['crashed']).__name__}",
+            f"a wrong number of images {what}ends in an accident",
         )
     if "bad" in finding.facts:
-        return accident(case, finding, "mismatch")
+        return accident(case, finding, f"{where}mismatch")
     return Cause(
-        "refusal-unclear", "a wrong number of images is refused, but the error names neither number nor marker"
+        f"{where}refusal-unclear",
+        f"a wrong number of images {what}is refused, but the error names neither number nor marker",
     )
+
+
+def _counts_all(case: Case, faulty: Conversation) -> bool:
+    """Whether a batch of which the number of all images is wrong is refused."""
+    try:
+        case.bench.run_batch((faulty, case.conversation), "right")
+    except case.subject.refusals:
+        return True
+    except Exception:  # an accident counts nothing
+        return False
+    return False
