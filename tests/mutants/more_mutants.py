@@ -367,7 +367,7 @@ def no_crops_for_more_than_two_images(tokenizer, conversation, right):
 
 @mutant("spans.expected", cause="largest-image-for-all", harmless=ONE_IMAGE)
 def every_image_gets_the_crops_of_the_largest(tokenizer, conversation, right):
-    """F9, docs/findings/aria_split_counts: what the call needs at most is written for each image of it."""
+    """F9, text-generation-inference PR#2080 alike (and Aria's processor): each image gets what the largest needs."""
     images = conversation.images
     largest = max(images, key=lambda image: minicpm.layout(image.width, image.height, 1).slots, default=None)
     return right(resized(conversation, [largest] * len(images)))
