@@ -18,8 +18,8 @@ from image_spans import discovery
 from image_spans.case import Bench
 from image_spans.guard.given import Given, Ints, size_of
 from image_spans.guard.padding import IGNORED
-from image_spans.guard.shape import EDGE, Shape, State
-from image_spans.oracles import PLACEHOLDER, Expected
+from image_spans.guard.shape import APART, FORBIDDEN, TOUCHING, Shape, State
+from image_spans.oracles import PLACEHOLDER, Expected, imbalance
 
 Codes: TypeAlias = npt.NDArray[np.uint8]
 
@@ -28,6 +28,7 @@ UNSEEN, NO_TOKEN = 254, 255
 LARGEST_ID = 1 << 22
 """Of ids from here on there is no table: they are looked at one by one."""
 MOST_SIZES = 1 << 16
+NOWHERE = State("", -1)
 MOST_FORMS = 1 << 13
 """Image sizes, and ways in which images were written, that are remembered; then all are forgotten."""
 
@@ -66,6 +67,7 @@ class Compiled:
         self._shift = contract.labels.shift
         self._codes = {role: FIRST_MARKER + number for number, role in enumerate(contract.markers)}
         self._codes[PLACEHOLDER] = SLOT
+        self._roles = {code: role for role, code in self._codes.items()}
         self.works = len(self._codes) + FIRST_MARKER < UNSEEN
         """Whether there are codes enough for all markers."""
         self._numbered = contract.images.number is not None or discovery.is_reference(contract.images.grammar)
@@ -78,8 +80,18 @@ class Compiled:
         if self._bos is not None:
             self._special.setdefault(self._bos, BOS)
         self._table = self._made(max((*self._special, 0)) + 1)
-        self._follows = _matrix(shape, self._codes) if shape is not None else None
-        self._holders = [(self._codes[p.open], self._codes[p.close]) for p in shape.holders] if shape else []
+        self._pairs = [(self._codes[pair.open], self._codes[pair.close]) for pair in bench.oracle.pairs]
+        if shape is not None:
+            self._states = np.zeros(256 << len(self._pairs), np.uint8)  # code and open pairs to state; 0: there is none
+            for index, state in enumerate(shape.alphabet):
+                self._states[(self._codes[state.role] if state.role else TEXT) + 256 * state.open] = index + 1
+            self._follows = np.array(
+                [
+                    [FORBIDDEN, *(shape.follows(one, other) for other in shape.alphabet)]
+                    for one in (NOWHERE, *shape.alphabet)
+                ],
+                np.uint8,
+            )
 
     # ------------------------------------------------------------ codes
 
@@ -253,24 +265,25 @@ class Compiled:
         return code[first], at[first], at[last] + 1
 
     def _shape_holds(self, codes: Codes, at: npt.NDArray[np.intp]) -> bool:
-        if self._follows is None:
-            return not len(at)
         code, starts, ends = self._tokens(codes, at)
         if (code == BOS).any():
             return False
-        state = code.astype(np.intp)
-        for opens, closes in self._holders:
+        if self._shape is None:
+            tokens = [(self._roles[number], 1) for number in code.tolist()]
+            return imbalance(tokens, self._bench.oracle.pairs) is None
+        state = code.astype(np.int64)
+        for bit, (opens, closes) in enumerate(self._pairs):
             depth = np.cumsum((code == opens).astype(np.int64) - (code == closes))
             if len(depth) and (depth.min() < 0 or depth.max() > 1 or depth[-1] != 0):
                 return False
-            state = state + 256 * (depth > 0)
-        whole = np.concatenate(([0], state, [0]))
+            state += depth << (8 + bit)
+        edge = [1]
+        whole = np.concatenate((edge, self._states[state], edge))
         how = self._follows[whole[:-1], whole[1:]]
         touching = np.ones(len(how), bool)
         touching[1:-1] = starts[1:] == ends[:-1]
-        if not ((how == 2) | ((how == 1) & touching)).all():
+        if not ((how == APART) | ((how == TOUCHING) & touching)).all():
             return False
-        assert self._shape is not None
         slots = self._shape.slots
         if slots is None:
             return True
@@ -329,16 +342,3 @@ def _delivers(given: Given, written: Sequence[int]) -> bool:
             return False
         delivered[image] += slots
     return delivered == list(written)
-
-
-def _matrix(shape: Shape, codes: dict[str, int]) -> npt.NDArray[np.uint8]:
-    """What may follow what, by code and, inside of what holds others, 256 more."""
-    matrix = np.zeros((512, 512), np.uint8)
-
-    def row(state: State) -> int:
-        return 0 if state == EDGE else codes[state.role] + 256 * state.inside
-
-    for one in shape.alphabet:
-        for other in shape.alphabet:
-            matrix[row(one), row(other)] = shape.follows(one, other)
-    return matrix

@@ -67,11 +67,15 @@ def ints(value: Any, what: str, *, truths: bool = False) -> Ints:
         ValueError: it is nested.
     """
     if isinstance(value, (list, tuple)):
+        if truths and value.count(1) == len(value):  # a mask is mostly nothing else, and this is the quickest to see
+            return np.ones(len(value), np.int64)
         try:
             row = np.frombuffer(array("q", value), np.int64)
         except (TypeError, OverflowError):
             raise _wrong_entry(value, what, truths) from None
-        if not truths and bool in set(map(type, value)):
+        if (
+            not truths and value and isinstance(value[0], bool)
+        ):  # the others may be: to look at each takes longer than all
             raise _wrong_entry(value, what, truths)
         return row
     found = _array(value)

@@ -7,7 +7,7 @@ in any sample. A grammar of one's own may write more than that, so of it only th
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -24,13 +24,13 @@ FORBIDDEN, TOUCHING, APART = 0, 1, 2
 
 
 class State(NamedTuple):
-    """A role, and whether it stands inside of a span that may hold others."""
+    """A role, and what is open where it stands: of each pair a bit."""
 
     role: str
-    inside: bool
+    open: int
 
 
-EDGE = State("", False)
+EDGE = State("", 0)
 """What stands in front of the first token and behind the last one."""
 
 
@@ -43,8 +43,7 @@ class Shape:
     begins: frozenset[State] = frozenset()
     ends: frozenset[State] = frozenset()
     """What an image may begin and end with."""
-    holders: tuple[Pair, ...] = ()
-    """The pairs that may hold others."""
+    pairs: tuple[Pair, ...] = ()
     slots: int | None = None
     """The placeholders of every block, where all have as many."""
     merges: bool = False
@@ -52,11 +51,11 @@ class Shape:
 
     def states(self, tokens: Iterable[Token]) -> Iterator[State]:
         """The states of tokens one after the other."""
-        opens, closes = {pair.open for pair in self.holders}, {pair.close for pair in self.holders}
-        depth = 0
+        depths = [0] * len(self.pairs)
         for role, _ in tokens:
-            depth += (role in opens) - (role in closes)
-            yield State(role, depth > 0)
+            for index, pair in enumerate(self.pairs):
+                depths[index] += (role == pair.open) - (role == pair.close)
+            yield State(role, sum((depth > 0) << index for index, depth in enumerate(depths)))
 
     def follows(self, before: State, after: State) -> int:
         """Whether a token may stand behind another one, of the same image or not."""
@@ -100,7 +99,7 @@ def shape_of(contract: Contract, oracle: Oracle) -> Shape | None:
     """The shape that a contract's grammar writes; None for a grammar of one's own."""
     if discovery.is_reference(contract.images.grammar):
         return None
-    shape = Shape(holders=tuple(_holders(oracle.pairs)))
+    shape = Shape(pairs=tuple(oracle.pairs))
     blocks = [_written(oracle, layout) for layout in _layouts(contract)]
     within: dict[tuple[State, State], int] = {}
     begins, ends = set(), set()
@@ -114,12 +113,7 @@ def shape_of(contract: Contract, oracle: Oracle) -> Shape | None:
             within[pair] = max(within.get(pair, FORBIDDEN), how)
     counts = {count for block in blocks for role, count in block.tokens if role == PLACEHOLDER}
     merges = contract.images.grammar == "run" or not counts <= {_SLOTS}
-    return Shape(within, frozenset(begins), frozenset(ends), shape.holders, _slots(contract), merges)
-
-
-def _holders(pairs: Sequence[Pair]) -> Iterator[Pair]:
-    names = {name for pair in pairs for name in pair.within}
-    yield from (pair for pair in pairs if pair.kind in names)
+    return Shape(within, frozenset(begins), frozenset(ends), shape.pairs, _slots(contract), merges)
 
 
 _SLOTS = 2
@@ -135,7 +129,8 @@ def _layouts(contract: Contract) -> Iterator[Layout]:
     for rows in (1, 2, 3) if contract.slices is not None else ():
         for columns in (1, 2, 3):
             yield Layout(one, ((one,) * columns,) * rows)
-            yield Layout(None, ((one,) * columns,) * rows)
+            if _may_lack_overview(contract):
+                yield Layout(None, ((one,) * columns,) * rows)
 
 
 def _written(oracle: Oracle, layout: Layout) -> Expected:
@@ -145,19 +140,31 @@ def _written(oracle: Oracle, layout: Layout) -> Expected:
 _SIZES = [(width, height) for width in (1, 64, 300, 449, 900, 1345, 2500) for height in (1, 64, 448, 700, 1800, 4000)]
 
 
-def _slots(contract: Contract) -> int | None:
-    """The placeholders of every block, where they do not depend on the image: told by its rule, over many sizes."""
-    slots = contract.images.slots
-    if isinstance(slots, str) or (contract.slices is not None and discovery.is_reference(contract.slices.rule)):
-        return None
-    counts = set()
+def _by_rule(contract: Contract) -> Iterator[Layout]:
+    """The layouts of many sizes."""
     for width, height in _SIZES:
         try:
-            layout = contract.layout(width, height, 1)
+            yield contract.layout(width, height, 1)
         except ValueError:  # a size that the rule refuses
             continue
-        counts |= {block.slots for row in layout.grid for block in row}
-        counts |= {layout.overview.slots} if layout.overview else set()
+
+
+def _is_own_rule(contract: Contract) -> bool:
+    """Whether somebody's own rule slices, of which some sizes tell too little."""
+    return contract.slices is not None and discovery.is_reference(contract.slices.rule)
+
+
+def _may_lack_overview(contract: Contract) -> bool:
+    return _is_own_rule(contract) or any(layout.overview is None for layout in _by_rule(contract))
+
+
+def _slots(contract: Contract) -> int | None:
+    """The placeholders of every block, where they do not depend on the image."""
+    slots = contract.images.slots
+    if isinstance(slots, str) or _is_own_rule(contract):
+        return None
+    counts = {block.slots for layout in _by_rule(contract) for row in layout.grid for block in row}
+    counts |= {layout.overview.slots for layout in _by_rule(contract) if layout.overview}
     return slots if counts == {slots} else None
 
 
@@ -186,15 +193,22 @@ def mended(found: Found, shape: Shape | None) -> list[Mended]:
     for index, state in [*zip(kept, states, strict=True), (None, EDGE)]:
         missing = [] if shape.follows(last, state) else shape.between(last, state)
         for new in [*(missing or ()), *([state] if missing is not None and index is not None else [])]:
-            how = shape.within.get((last, new), FORBIDDEN)
-            image += how == FORBIDDEN
             is_found = new is state
+            how = shape.within.get((last, new), FORBIDDEN)
+            if how == TOUCHING and shape.follows(last, new) == APART and not (is_found and _touches(found, index)):
+                how = FORBIDDEN  # another image
+            image += how == FORBIDDEN
             count = found.tokens[index][1] if is_found and index is not None else 1
             if new.role == PLACEHOLDER and not (is_found and shape.takes(count)):
                 count = shape.slots or count
             result.append(Mended((new.role, count), index if is_found else None, image, how == TOUCHING))
             last = new
     return result
+
+
+def _touches(found: Found, index: int | None) -> bool:
+    """Whether a token stands right behind the one before it."""
+    return bool(index) and index is not None and found.ends[index - 1] == found.starts[index]
 
 
 def _alone(found: Found, shape: Shape, index: int) -> bool:
