@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import pickle
+
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from image_spans import Finding, Guard, strategies
+from image_spans import Finding, Guard, load_guard, strategies, verify_batch, verify_ids
+from image_spans import guard as guards
 from image_spans.case import Bench, Case
 from image_spans.checks import judge
 from image_spans.conversation import Conversation, Image, Message, Text
+from image_spans.errors import ConfigError
+from image_spans.guard import compiled
 from image_spans.guard.given import sample_of
-from image_spans.subject import Encoding, Subject
-from support import ToyTokenizer, subject
+from image_spans.subject import Encoding, Subject, nameless
+from support import ToyTokenizer, contract, subject
 
 SLICED, SMALL = Image(449, 449), Image(1, 1)
 SIZES = [(449, 449), (1, 1)]
@@ -203,3 +209,604 @@ def test_nor_of_what_stands_beside_the_ids(name, data):
     changed = side[key] != {**dict(encoding.arrays), "image_bounds": encoding.image_bounds}.get(key, row)
     if key != "labels" and changed:
         assert found is not None
+
+
+# ---------------------------------------------------------------- what the reports tell of (F1, F5, F7, F11)
+
+
+def own_ids(name: str, conversation: Conversation, **options) -> list[int]:
+    return toy(name, **options).encode(conversation).ids
+
+
+ASKED = Conversation([Message("user", [SLICED, Text("what?")]), Message("assistant", [Text("cats")])])
+TWO = Conversation(
+    [Message("user", [SMALL, Text("a")]), Message("assistant", [Text("b")]), Message("user", [SMALL, Text("c")])]
+)
+
+
+def without(ids: list[int], at: int, end: int | None = None) -> list[int]:
+    return ids[:at] + ids[at + 1 if end is None else end :]
+
+
+def test_the_first_id_taken_for_bos_leaves_an_image_without_its_open():
+    """MiniCPM-V#331: a message that begins with an image, encoded alone, lost its first id."""
+    ids = own_ids("template", ASKED)
+    finding = caught(Guard(toy("template")), without(ids, ids.index(1)), [(449, 449)])
+    assert finding.check == "spans.matched"
+    assert finding.message == "0 image opens, 1 close"
+    assert finding.cause.name == "first-id-removed-or-marker-lost"
+    assert "the first id of message 0 was removed as if it were BOS" in finding.cause.sentence
+    assert finding.as_read
+    assert finding.conversation == Conversation(
+        [Message("user", [SLICED, Text("what?")]), Message("assistant", [Text("cats")])]
+    )
+
+
+def test_the_subjects_own_pipeline_tells_the_two_apart():
+    healthy = toy("flat")
+
+    def strips(tokenizer, conversation):
+        return [t for m in conversation.messages for t in healthy.encode(Conversation([m])).ids[1:]]
+
+    guard = Guard(subject(strips, promised=healthy.contract))
+    conversation = user(SMALL, "a")
+    finding = caught(guard, strips(None, conversation), sizes(conversation))
+    assert finding.fingerprint == "spans.matched/first-id-removed"
+    assert finding.conversation == conversation
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (lambda ids: [0, *ids], "bos-doubled"),  # a template that spells BOS, encoded with special tokens (vllm#55197)
+        (lambda ids: [*ids[:5], 0, *ids[5:]], "bos-per-segment"),  # each chunk with its own (llama.cpp#3645)
+        (lambda ids: ids[1:], "bos-missing"),
+        (
+            lambda ids: [*ids[1:5], 0, *ids[5:]],
+            "bos-misplaced",
+        ),  # in front of the image, not behind it (transformers#35081)
+    ],
+)
+def test_bos_for_each_piece_doubled_missing_or_misplaced(change, name):
+    guard = Guard(toy("run", bos=True))
+    ids = own_ids("run", user(SMALL, "abc"), bos=True)
+    assert caught(guard, change(ids), [(1, 1)]).fingerprint == f"bos.placement/{name}"
+    assert caught(guard, change(ids)).fingerprint == f"bos.placement/{name}"
+
+
+def test_a_marker_that_somebody_typed_is_no_image():
+    """MiniCPM-V#230: the prompt spells the open marker besides the block that is put in."""
+    ids = own_ids("template", ASKED)
+    at = ids.index(1000 + ord("w"))
+    guard = Guard(toy("template"))
+    for images in ([(449, 449)], None):
+        finding = caught(guard, [*ids[:at], 1, *ids[at:]], images)
+        assert finding.fingerprint == "spans.matched/literal-became-structure"
+    known = caught(guard, [*ids[:at], 1, *ids[at:]], [(449, 449)])
+    assert known.cause.sentence.startswith("<image> (1) stands in the text of the user in message 0, where no image is")
+
+
+def test_a_typed_pair_of_markers_and_a_typed_placeholder():
+    ids = own_ids("template", ASKED)
+    guard = Guard(toy("template"))
+    pair = caught(guard, [*ids, 1, 2], [(449, 449)])
+    assert pair.cause.name == "literal-became-structure"
+    wrapper = caught(guard, [*ids[:-3], 1, 7, 2, *ids[-3:]], [(449, 449)])  # the whole wrapper, with one slot
+    assert wrapper.cause.name == "literal-became-structure"
+    lone = caught(guard, [*ids[:-3], 7, *ids[-3:]], [(449, 449)])  # EasyR1#110: typed, or generated
+    assert lone.fingerprint == "spans.slots/literal-became-structure-or-stray-placeholder"
+
+
+def test_a_tag_that_is_never_replaced():
+    """MiniCPM-V#587: the tag of a later turn stays, and is the open marker itself."""
+    ids = own_ids("flat", TWO)
+    second = ids.index(1, 5)
+    finding = caught(Guard(toy("flat")), without(ids, second + 1, second + 6), [(1, 1), (1, 1)])
+    assert finding.fingerprint == "spans.matched/tag-left-in-text"
+    assert "image 1" in finding.cause.sentence
+
+
+def test_a_tag_that_stays_ordinary_text():
+    """Qwen-VL-Series-Finetune#43: the pattern wants a newline behind the tag."""
+    tokenizer = ToyTokenizer()
+    ids = [*tokenizer.encode_text("what?"), *tokenizer.encode_text("<image>")]
+    finding = caught(Guard(toy("flat")), ids, [(1, 1)])
+    assert finding.message == "1 image and no span at all"
+    assert finding.cause.name == "marker-as-text"
+    tagged = Guard(subject(literals={"policy": "plain", "tag": "<pic>"}))
+    finding = caught(tagged, tokenizer.encode_text("a<pic>b"), [(1, 1)])
+    assert finding.cause.name == "tag-left-in-text"
+    assert finding.conversation == user("a", SMALL, "b")
+
+
+def test_images_without_a_marker_and_markers_without_an_image():
+    guard = Guard(toy("flat"))
+    ids = own_ids("flat", TWO)
+    block = ids[: ids.index(2) + 1]
+    assert caught(guard, ids[len(block) :], [(1, 1), (1, 1)]).cause.name == "image-dropped"
+    assert caught(guard, [1100, 1101], [(1, 1)]).cause.name == "images-dropped"  # vllm#8990
+    assert caught(guard, [*block, *ids], [(1, 1), (1, 1)]).cause.name == "image-doubled"  # ms-swift#3505
+    assert caught(guard, [*block, 1100, *ids], [(1, 1), (1, 1)]).cause.name == "image-doubled"
+    assert caught(guard, own_ids("flat", TALK), [(1, 1)]).cause.name == "features-missing"  # an image nobody gave
+
+
+def test_every_tag_twice_is_every_image_twice():
+    """EvolvingLMMs-Lab/lmms-eval#998: a marker is put in for each image on top of those in the text."""
+    ids = own_ids("flat", user(SMALL, "a", SLICED, "b"))
+    blocks = own_ids("flat", user(SMALL, SLICED))
+    finding = caught(Guard(toy("flat")), [*blocks, *ids], [(1, 1), (449, 449)])
+    assert finding.check == "spans.expected"
+    assert finding.cause.name == "image-doubled"
+
+
+@pytest.mark.parametrize("keep", [2, 4, 7, 9, 12])
+def test_ids_that_are_cut_off_inside_of_an_image(keep):
+    """MiniCPM-V#483: the last open survives the limit, its close does not."""
+    guard = Guard(toy("flat"))
+    ids = own_ids("flat", ASKED)
+    for images in ([(449, 449)], None):
+        if images is None and keep in (7, 12):
+            continue  # cut between two spans; without the size nobody knows
+        finding = caught(guard, ids[:keep], images)
+        assert finding.cause.name == "cut-at-limit", finding
+    assert (
+        f"{keep} ids are there, and the limit would have to be at least"
+        in caught(guard, ids[:keep], [(449, 449)]).cause.sentence
+    )
+
+
+def test_ids_that_are_cut_off_in_the_text_with_all_images_beyond():
+    guard = Guard(toy("template"))
+    ids = own_ids("template", TALK)
+    assert caught(guard, ids[: ids.index(1, 5) - 2], SIZES).cause.name == "cut-at-limit"
+    finding = caught(guard, ids[-6:], SIZES)  # trl#5285: the end is kept, and the images stand at the beginning
+    assert finding.cause.name == "cut-at-limit"
+    assert finding.cause.sentence.startswith("the left side is cut off")
+    assert caught(guard, ids[ids.index(2) - 2 :], SIZES).cause.sentence.startswith(
+        "the left side is cut off in image 0"
+    )
+
+
+def test_without_its_bos_the_left_side_was_cut_off():
+    guard = Guard(toy("run", bos=True))
+    ids = own_ids("run", user("abc", SMALL, "def"), bos=True)
+    assert caught(guard, ids[-2:], [(1, 1)]).fingerprint == "bos.placement/cut-at-limit"
+
+
+def test_nothing_is_left_to_learn():
+    """MiniCPM-V#631: the answer is behind the limit."""
+    healthy = toy("flat")
+    ids = healthy.encode(ASKED).ids
+    finding = caught(Guard(healthy), ids, [(449, 449)], labels=[-100] * len(ids))
+    assert finding.fingerprint == "labels.cover_answers/all-ignored"
+    assert finding.message == f"none of {len(ids)} labels is learned"
+
+
+# ---------------------------------------------------------------- beside the ids
+
+
+def test_side_arrays_that_say_something_else():
+    healthy = toy("flat")
+    guard, encoding = Guard(healthy), healthy.encode(ASKED)
+    ids, labels = encoding.ids, encoding.arrays["labels"]
+    at = ids.index(7)
+    for side, fingerprint in (
+        ({"labels": [*ids]}, "labels.cover_answers/structure-labelled"),
+        ({"labels": [*labels[1:], -100]}, "labels.cover_answers/labels-shifted-1"),
+        ({"attention_mask": [1] * at + [0] + [1] * (len(ids) - at - 1)}, "arrays.mark/mask-hides-tokens"),
+        ({"token_type_ids": [0] * len(ids)}, "arrays.mark/types-misplaced"),
+        ({"position_ids": [0] * len(ids)}, "arrays.mark/positions-jump"),
+        (
+            {"image_bounds": [(start + 1, end + 1) for start, end in encoding.image_bounds]},
+            "spans.bounds/bounds-shifted",
+        ),
+        ({"image_bounds": []}, "spans.bounds/bounds-empty"),
+        ({"features": [(0, 4), (0, 4)]}, "geometry.agrees/counts-differ-fewer"),
+        ({"features": [(0, 12), (1, 4)]}, "geometry.agrees/features-surplus"),
+    ):
+        assert caught(guard, ids, [(449, 449)], **side).fingerprint == fingerprint
+    guard.verify_ids(ids, [(449, 449)], features=[(0, 4), (0, 4), (0, 4)])
+
+
+def test_labels_one_place_ahead_where_the_contract_says_so():
+    shifted = subject(template=TEMPLATE, labels={"shift": 1})
+    encoding = shifted.encode(ASKED)
+    labels = [*encoding.arrays["labels"][1:], -100]
+    guard = Guard(shifted)
+    guard.verify_ids(encoding.ids, [(449, 449)], labels=labels)
+    assert guard._compiled.passes(sample_of(encoding.ids, {"labels": labels}), [(449, 449)], None)
+    assert caught(guard, encoding.ids, [(449, 449)], labels=encoding.arrays["labels"]).check == "labels.cover_answers"
+
+
+FEATURES = {
+    "grammar": "paired",
+    "open": "<image>",
+    "close": "</image>",
+    "placeholder": "<pad>",
+    "slots": "from_features",
+}
+
+
+@pytest.mark.parametrize("images", [FEATURES, {"grammar": "run", "placeholder": "<pad>", "slots": "from_features"}])
+def test_where_features_tell_the_slots(images):
+    paired = "open" in images
+    guard = Guard(contract(slices=None, images=images), ToyTokenizer())
+    span = [1, 7, 7, 7, 2] if paired else [7, 7, 7]
+    ids = [1100, *span, 1100, *span]
+    for side in ({"features": [(0, 3), (1, 3)]}, {}):
+        guard.verify_ids(ids, [(5, 5), (9, 9)], **side)
+        guard.verify_ids(ids, **side)
+        guard.verify_ids(np.array(ids), **side)
+    assert caught(guard, ids, features=[(0, 3), (1, 4)]).check == "spans.slots"
+    assert caught(guard, ids, [(5, 5), (5, 5)], features=[(0, 3), (1, 3), (2, 3)]).check == "geometry.agrees"
+    assert caught(guard, ids, [(5, 5)]).check in ("spans.expected", "spans.slots")
+    if paired:
+        assert caught(guard, ids, [(5, 5)] * 3).check == "spans.expected"
+    else:
+        guard.verify_ids([*span, 1100, 1100], [(5, 5), (5, 5)])  # images that touch are one run
+        assert caught(guard, [1100], [(5, 5)]).check == "spans.expected"
+
+
+# ---------------------------------------------------------------- batches
+
+
+PAD = 900  # </s>, which nothing else here is
+
+
+def padded(rows, side, fill):
+    longest = max(map(len, rows))
+    pad = [[fill] * (longest - len(row)) for row in rows]
+    return [[*p, *row] if side == "left" else [*row, *p] for p, row in zip(pad, rows, strict=True)]
+
+
+def batch_of(healthy: Subject, conversations, side="right", pad=PAD) -> dict[str, list[list[int]]]:
+    encodings = [healthy.encode(conversation) for conversation in conversations]
+    longest = max(len(encoding.ids) for encoding in encodings)
+    shifts = [longest - len(encoding.ids) if side == "left" else 0 for encoding in encodings]
+    return {
+        "input_ids": padded([encoding.ids for encoding in encodings], side, pad),
+        "labels": padded([encoding.arrays["labels"] for encoding in encodings], side, -100),
+        "attention_mask": padded([[1] * len(encoding.ids) for encoding in encodings], side, 0),
+        "image_bounds": [
+            [(start + by, end + by) for start, end in encoding.image_bounds]
+            for by, encoding in zip(shifts, encodings, strict=True)
+        ],
+        "pixel_values": ["not looked at"] * len(encodings),
+    }
+
+
+BATCH = [TALK, ASKED, Conversation([Message("user", [Text("a")]), Message("assistant", [Text("b")])])]
+OF_BATCH = [sizes(conversation) for conversation in BATCH]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("pad", [PAD, 1000 + ord("_")])
+@pytest.mark.parametrize("make", [list, np.array])
+def test_a_padded_batch(side, pad, make):
+    healthy = subject(pad=ToyTokenizer().id_to_token(pad))
+    guard = Guard(healthy)
+    batch = batch_of(healthy, BATCH, side, pad)
+    for key in ("input_ids", "labels", "attention_mask"):
+        batch[key] = make(batch[key])
+    guard.verify_batch(batch, OF_BATCH)
+    guard.verify_batch(batch)
+    bare = {key: batch[key] for key in ("input_ids", "labels")}
+    guard.verify_batch(bare, OF_BATCH)
+    guard.verify_batch(batch["input_ids"], OF_BATCH)
+    ragged = {"input_ids": [healthy.encode(conversation).ids for conversation in BATCH]}
+    guard.verify_batch(ragged, OF_BATCH)
+
+
+def of_batch(guard: Guard, batch, images=None) -> Finding:
+    with pytest.raises(Finding) as raised:
+        guard.verify_batch(batch, images)
+    return raised.value
+
+
+def test_a_finding_names_its_row():
+    healthy = subject()
+    batch = batch_of(healthy, BATCH, "left")
+    row = batch["input_ids"][1]
+    row.remove(1)
+    row.insert(0, PAD)
+    batch.pop("attention_mask")
+    batch.pop("image_bounds")
+    padding = row.index(7)
+    finding = of_batch(Guard(subject(pad="</s>")), {"input_ids": batch["input_ids"]}, OF_BATCH)
+    assert finding.sample == 1
+    assert finding.at == padding
+    assert finding.message == f"0 image opens, 1 close (counted behind {padding} ids of padding)"
+    assert str(finding).startswith("toy (sample 1) breaks spans.matched: 0 image opens, 1 close")
+    assert "  Read as " in str(finding)
+
+
+def test_bounds_that_were_not_moved_along():
+    """LlamaFactory's plugin and others: bounds of the row before it was padded."""
+    healthy = subject(pad="</s>")
+    batch = batch_of(healthy, BATCH, "left")
+    batch["image_bounds"] = [healthy.encode(conversation).image_bounds for conversation in BATCH]
+    finding = of_batch(Guard(healthy), batch, OF_BATCH)
+    assert (finding.sample, finding.fingerprint) == (1, "spans.bounds/bounds-shifted")
+
+
+@pytest.mark.parametrize("mask", [True, False])
+def test_what_stands_on_the_padding(mask):
+    healthy = subject(pad="_")
+    pad = 1000 + ord("_")
+    guard = Guard(healthy)
+
+    def changed(key, value, at=-1):
+        batch = batch_of(healthy, BATCH, "right", pad)
+        batch["token_type_ids"] = [[int(token_id == 7) for token_id in row] for row in batch["input_ids"]]
+        guard.verify_batch(batch, OF_BATCH)
+        if not mask:
+            del batch["attention_mask"]
+        batch[key][1][at] = value
+        return of_batch(guard, batch, OF_BATCH)
+
+    assert changed("labels", pad).fingerprint == "batch.agrees/labels-on-padding"
+    assert changed("token_type_ids", 1).fingerprint == "batch.agrees/token_type_ids-misplaced"
+    if mask:
+        assert changed("attention_mask", 1).fingerprint == "batch.agrees/mask-wrong"
+        assert changed("attention_mask", 0, at=0).fingerprint == "batch.agrees/mask-wrong"
+        hidden = changed("attention_mask", 0, at=3)
+        assert (hidden.sample, hidden.fingerprint) == (1, "arrays.mark/mask-hides-tokens")
+        assert changed("input_ids", 1100).fingerprint == "batch.agrees/mask-wrong"
+
+
+def test_padding_that_nobody_names_is_any_one_id():
+    healthy = subject()
+    batch = batch_of(healthy, BATCH, "right", 1000 + ord("~"))
+    guard = Guard(healthy)
+    guard.verify_batch(batch, OF_BATCH)
+    batch["input_ids"][1][-1] = 1100
+    assert of_batch(guard, batch, OF_BATCH).fingerprint == "batch.agrees/mask-wrong"
+
+
+def test_padding_that_ends_samples_too_is_learned_where_it_ends_one():
+    """`</s>` ends an answer and pads a row."""
+    healthy = subject(template=TEMPLATE, pad="</s>")
+    guard = Guard(healthy)
+    for side in ("left", "right"):
+        batch = batch_of(healthy, BATCH, side)
+        guard.verify_batch(batch, OF_BATCH)
+        del batch["attention_mask"]
+        guard.verify_batch(batch, OF_BATCH)
+
+
+def test_padding_that_is_bos():
+    healthy = subject(bos="exactly_once", pad="<s>", tokenizer=ToyTokenizer(bos=True))
+    guard = Guard(healthy)
+    for side in ("left", "right"):
+        batch = batch_of(healthy, BATCH, side, 0)
+        guard.verify_batch(batch, OF_BATCH)
+        guard.verify_batch({"input_ids": batch["input_ids"]}, OF_BATCH)
+
+
+def test_rows_of_padding_alone_and_no_ids():
+    guard = Guard(subject(pad="_"))
+    guard.verify_batch({"input_ids": [[1095, 1095], [1100, 1095]], "attention_mask": [[0, 0], [1, 0]]}, [[], []])
+    guard.verify_ids([], [])
+    guard.verify_ids([])
+    assert caught(guard, [], [(1, 1)]).cause.name == "images-dropped"
+
+
+def test_fewer_rows_than_samples():
+    """transformers#34204: of N prompts the first comes back."""
+    finding = of_batch(Guard(subject()), {"input_ids": [[1100]]}, [[], []])
+    assert finding.fingerprint == "batch.agrees/rows-lost"
+    assert finding.message == "there are 1 rows, and images for 2"
+
+
+# ---------------------------------------------------------------- what is given
+
+
+@pytest.mark.parametrize(
+    ("ids", "images", "side", "error", "text"),
+    [
+        ("text", None, {}, TypeError, "ids is a str; expected a list, an array or a tensor of ints"),
+        ([1.5], None, {}, TypeError, "ids holds 1.5 (float) at 0; expected ints of 64 bits"),
+        ([1, 2**70], None, {}, TypeError, f"ids holds {2**70} (int) at 1; expected ints of 64 bits"),
+        ([True], None, {}, TypeError, "ids holds True (bool) at 0; expected ints of 64 bits"),
+        ([[1]], None, {}, ValueError, "ids is nested: entry 0 is a list; expected ints; verify_batch takes rows"),
+        (np.ones(2), None, {}, TypeError, "ids is an array of float64; expected ints"),
+        (
+            np.ones((2, 2), int),
+            None,
+            {},
+            ValueError,
+            "ids has the shape (2, 2); expected one axis; verify_batch takes rows",
+        ),
+        ([1], 5, {}, TypeError, "images is 5; expected a list of (width, height)"),
+        ([1], "ab", {}, TypeError, "images is 'ab'; expected a list of (width, height)"),
+        ([1], [(1,)], {}, TypeError, "images[0] is (1,); expected (width, height) in pixels"),
+        ([1], [(0, 1)], {}, ValueError, "images[0] is (0, 1); expected a width and a height of at least one pixel"),
+        ([1], None, {"label": [1]}, TypeError, "there is no side array 'label'; did you mean 'labels'?"),
+        ([1], None, {"labels": [1, 2]}, ValueError, "labels has 2 entries, expected 1, as many as ids"),
+        ([1], None, {"image_bounds": [(1, 2, 3)]}, ValueError, "image_bounds[0] has 3 entries; expected 2"),
+        ([1], None, {"image_bounds": 3}, TypeError, "image_bounds is a int; expected pairs of ints"),
+        (
+            [1],
+            None,
+            {"features": [(0, 1)]},
+            ValueError,
+            "features are compared image by image; give images=[(width, height), ...] too",
+        ),
+    ],
+)
+def test_what_is_no_sample_is_one_clear_error(ids, images, side, error, text):
+    with pytest.raises(error) as raised:
+        Guard(subject()).verify_ids(ids, images, **side)
+    assert str(raised.value) == text
+
+
+def test_a_picture_is_not_its_size():
+    import PIL.Image
+
+    with pytest.raises(TypeError, match=r"of a picture that is its \.size"):
+        Guard(subject()).verify_ids([1], [PIL.Image.new("RGB", (2, 2))])
+
+
+@pytest.mark.parametrize(
+    ("batch", "images", "error", "text"),
+    [
+        ({"ids": []}, None, TypeError, "the batch has no 'input_ids'; its keys are ['ids']"),
+        (5, None, TypeError, "the batch is a int; expected a row for each sample"),
+        (np.ones(3, int), None, ValueError, "the batch has the shape (3,); expected a row for each sample"),
+        ({"input_ids": [[1]], "labels": []}, None, ValueError, "labels has 0 rows, input_ids has 1"),
+        (
+            {"input_ids": [[1]], "labels": [[1, 2]]},
+            None,
+            ValueError,
+            "labels has 2 entries, expected 1, as many as input_ids",
+        ),
+        ({"input_ids": [[1]]}, 7, TypeError, "images of the batch is 7; expected a list of (width, height)"),
+    ],
+)
+def test_what_is_no_batch_is_one_clear_error(batch, images, error, text):
+    with pytest.raises(error) as raised:
+        Guard(subject()).verify_batch(batch, images)
+    assert str(raised.value) == text
+
+
+def test_positions_with_axes_of_their_own_are_not_judged():
+    Guard(subject()).verify_batch({"input_ids": [[1100]], "position_ids": np.zeros((3, 1, 1), int)})
+
+
+def test_sizes_in_any_form():
+    guard, ids = Guard(subject()), own_ids("flat", ASKED)
+    for images in ([(449, 449)], ((449, 449),), [[449, 449]], np.array([[449, 449]]), iter([(449, 449)])):
+        guard.verify_ids(ids, images)
+    for dtype in (np.int32, np.uint16):
+        guard.verify_ids(np.array(ids, dtype), [np.array([449, 449])], attention_mask=np.ones(len(ids), bool))
+
+
+def test_a_size_that_the_rule_refuses():
+    promised = contract(slices=None, images={**IMAGES, "slots": "qwen2_vl"})
+    guard = Guard(promised, ToyTokenizer())
+    with pytest.raises(ValueError, match="the slice rule of this contract refuses an image of 1x1000"):
+        guard.verify_ids([1100], [(1, 1000)])
+
+
+# ---------------------------------------------------------------- how one comes to a guard
+
+
+def test_a_contract_needs_a_tokenizer():
+    with pytest.raises(TypeError, match="a Contract names tokens, not ids; give the tokenizer too"):
+        Guard(contract())
+    with pytest.raises(TypeError, match="takes a Contract with a tokenizer, or a Subject; found dict"):
+        Guard({})
+    with pytest.raises(Finding, match="image_open '<img>' is not in the vocabulary"):
+        Guard(contract(images={**IMAGES, "open": "<img>"}), ToyTokenizer())
+
+
+def test_the_functions_make_a_guard_of_what_they_are_given():
+    promised, tokenizer, healthy = contract(), ToyTokenizer(), subject()
+    ids = own_ids("flat", ASKED)
+    guard = Guard(healthy, name="mine")
+    for what, options in ((guard, {}), (healthy, {}), (promised, {"tokenizer": tokenizer})):
+        verify_ids(ids, what, [(449, 449)], **options)
+        verify_batch([ids], what, [[(449, 449)]], **options)
+        with pytest.raises(Finding) as raised:
+            verify_ids(ids[1:], what, [(449, 449)], sample=7, **options)
+        assert raised.value.sample == 7
+    for _ in range(20):
+        verify_ids(ids, contract(), tokenizer=tokenizer)
+    assert len(guards._made) == 16
+
+
+YAML = """
+version: 1
+subjects:
+  mine:
+    tokenizer:
+      backend: transformers
+      source: {trained: byte_bpe}
+      add_special_tokens: [<image>, </image>, <slice>, </slice>, <unk>]
+    pipeline: flat_slices
+    contract:
+      bos: none
+      images: {open: <image>, close: </image>, placeholder: <unk>, slots: 64}
+      slices: {open: <slice>, close: </slice>, rule: minicpm}
+      template: {}
+"""
+
+
+def test_a_subject_of_the_yaml_by_name(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(YAML, encoding="utf-8")
+    guard = load_guard("mine", file)
+    conversation = user(SLICED, "what?")
+    ids = guard.subject.encode(conversation).ids
+    for _ in range(2):
+        verify_ids(ids, "mine", [(449, 449)], file=file)
+        verify_batch([ids], "mine", [[(449, 449)]], file=file)
+    with pytest.raises(Finding) as raised:
+        verify_ids(ids[1:], "mine", [(449, 449)], file=file)
+    assert raised.value.subject == "mine"
+    with pytest.raises(ConfigError, match="there is no subject 'yours'"):
+        load_guard("yours", file)
+    again = pickle.loads(pickle.dumps(guard))  # as a worker that is spawned gets it
+    again.verify_ids(ids, [(449, 449)])
+
+
+def test_a_finding_can_be_pickled():
+    finding = caught(Guard(subject()), [1, 1100], [(1, 1)]).having(sample=3)
+    again = pickle.loads(pickle.dumps(finding))
+    assert (str(again), again.sample) == (str(finding), 3)
+
+
+# ---------------------------------------------------------------- odd subjects
+
+
+def test_a_template_that_spells_bos_says_nothing_about_how_often():
+    spelled = subject(template={"user": ["<s>", ""]}, bos="none")
+    guard = Guard(spelled)
+    ids = [0, 1100, 0, *own_ids("flat", ASKED)]
+    guard.verify_ids(ids, [(449, 449)])
+    assert guard._compiled.passes(sample_of(ids, {}), [(449, 449)], None)
+
+
+def test_bos_behind_the_images():
+    guard = Guard(contract(bos="after_images", slices=None), ToyTokenizer())
+    block = [1, 7, 7, 7, 7, 2]
+    for ids, images in (
+        ([*block, 0, 1100], [(1, 1)]),
+        ([0, 1100], []),
+        ([1100, *block, 1100, *block, 0], [(1, 1)] * 2),
+    ):
+        guard.verify_ids(ids, images)
+        guard.verify_ids(ids)
+        assert guard._compiled.passes(sample_of(ids, {}), images, None)
+    assert caught(guard, [0, *block, 1100], [(1, 1)]).fingerprint == "bos.placement/bos-misplaced"
+    assert caught(guard, [*block, 1100], [(1, 1)]).fingerprint == "bos.placement/bos-missing"
+
+
+def test_more_sizes_and_forms_than_are_remembered(monkeypatch):
+    monkeypatch.setattr(compiled, "MOST_SIZES", 2)
+    monkeypatch.setattr(compiled, "MOST_FORMS", 1)
+    healthy = toy("numbered")
+    guard = Guard(healthy)
+    for side in (1, 449, 500, 700, 900, 1400, 449):
+        conversation = user("a", Image(side, 449), "b", Image(side, 2 * side), "c")
+        guard.verify_ids(healthy.encode(conversation).ids, sizes(conversation))
+
+
+class Bounded(ToyTokenizer):
+    """No id behind the last character is a token."""
+
+    def id_to_token(self, token_id):
+        return super().id_to_token(token_id) if token_id <= 1000 + 0x10FFFF else nameless(token_id)
+
+
+def test_ids_of_any_size():
+    guard = Guard(subject(tokenizer=Bounded()))
+    for token_id in (500, 899, -1, -(2**40), 1 << 22, 2**40):
+        finding = caught(guard, [1100, token_id, 1100])
+        assert finding.message.startswith(f"the id at 1 is {token_id}, which no token has")
+    guard.verify_ids([1000 + 0x10FFFF, 1000 + 0xFFFF])
+
+
+def test_a_span_without_slots_is_left_to_the_checks():
+    guard = Guard(contract(slices=None, images=FEATURES), ToyTokenizer())
+    assert caught(guard, [1, 2], [(1, 1)], features=[(0, 0)]).check == "spans.slots"

@@ -11,7 +11,7 @@ was eaten of a text leaves no trace in them. Without the images' sizes the struc
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -49,7 +49,8 @@ class Guard:
         Finding: of ``contract.tokens``, where a marker is not one id.
     """
 
-    def __init__(self, contract: Contract | Subject, tokenizer: Any = None, *, name: str = "this contract") -> None:
+    def __init__(self, contract: Contract | Subject, tokenizer: Any = None, name: str = "this contract") -> None:
+        self._made_by: tuple[Callable[..., Guard], tuple[Any, ...]] = Guard, (contract, tokenizer, name)
         self.subject = contract if isinstance(contract, Subject) else _subject(contract, tokenizer, name)
         finding = tokens(replace(self.subject, markers_as_text=False))
         if isinstance(finding, Finding):
@@ -66,6 +67,9 @@ class Guard:
         self._oracle = bench.oracle
         self._compiled = Compiled(bench, shape, self._expected)
         self._judge = Judge(self.subject, written, shape)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._made_by  # made anew where it is unpickled: adapters of tokenizers cannot be pickled
 
     def verify_ids(self, ids: Any, images: Any = None, *, sample: int | None = None, **side_arrays: Any) -> None:
         """Judge one sample, padded or not.
@@ -188,7 +192,9 @@ def load_guard(name: str, file: str | os.PathLike[str] = DEFAULT_FILE) -> Guard:
         Unavailable: the subject needs what is not installed here.
         Finding: of ``contract.tokens``, where a marker is not one id.
     """
-    return _guard_of(load_subject(name, file))
+    guard = _guard_of(load_subject(name, file))
+    guard._made_by = load_guard, (name, os.path.abspath(file))
+    return guard
 
 
 _made: list[tuple[Any, Any, Guard]] = []

@@ -105,7 +105,7 @@ class Judge:
     def _told(self, case: SampleCase, finding: Finding) -> Finding:
         """The finding with its cause and the ids around it."""
         try:  # this asks the tokenizer, the rule and the grammar again
-            cause = cause_of(case, finding, self._shape, self._subject.contract)
+            cause = cause_of(case, finding, self._subject.contract)
             return finding.having(cause=cause, strip=strip_at(case, finding))
         except Exception as error:
             return finding.having(cause=Cause(UNKNOWN.name, f"cause unknown: looking for it raised {words(error)}"))
