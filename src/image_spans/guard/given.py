@@ -154,7 +154,7 @@ def sizes_of(images: Any, what: str = "images") -> Sequence[Any]:
     if isinstance(images, (list, tuple)):
         return images
     found = _array(images)
-    if found is not None and found.ndim == 2:
+    if found is not None and found.ndim:
         sizes: list[Any] = found.tolist()
         return sizes
     if found is None and isinstance(images, Iterable) and not isinstance(images, (str, bytes, Mapping)):

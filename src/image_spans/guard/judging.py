@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from image_spans import checks
 from image_spans.case import Bench, Case
@@ -13,6 +13,7 @@ from image_spans.conversation import Conversation, Image
 from image_spans.diagnosis import diagnose, diagnosed, strip_at
 from image_spans.errors import words
 from image_spans.findings import UNKNOWN, Cause, Finding
+from image_spans.foreign import Foreign
 from image_spans.guard.causes import STRUCTURE, cause_of
 from image_spans.guard.given import Given
 from image_spans.guard.padding import Wrong
@@ -20,6 +21,8 @@ from image_spans.guard.sample import SampleCase, read, read_shape
 from image_spans.guard.shape import Shape
 from image_spans.oracles import PLACEHOLDER, Token, scan
 from image_spans.subject import Encoding, Subject
+
+T = TypeVar("T")
 
 NAMES = (
     "pipeline.encodes",
@@ -59,16 +62,17 @@ class Judge:
             images: its images in the order in which they stand in the ids; None: not known.
         """
         case = self._case(self._bench, given, images, spelled=False)
-        name = next((name for name in NAMES if _finding(case, name) is not None), None)
-        if name is None:
+        name, found = next(((name, one) for name in NAMES if (one := _finding(case, name)) is not None), ("", None))
+        if found is None:
             return None
-        # Once more with the texts, which are decoded only now, and remembered no longer than this.
-        case = self._case(Bench(self._written), given, images, spelled=True)
-        finding = _finding(case, name)
-        assert finding is not None
-        if images is None:
-            return self._told(case, finding).having(conversation=None)
-        return (self._by_pipeline(case, name) or self._told(case, finding)).having(as_read=True)
+        try:  # this decodes, and asks the tokenizer, the rule and the grammar again
+            # Once more with the texts, which are decoded only now, and remembered no longer than this.
+            case = self._case(Bench(self._written), given, images, spelled=True)
+            finding = (images is not None and self._by_pipeline(case, name)) or self._told(case, name)
+        except Exception as error:
+            sentence = f"cause unknown: looking for it raised {words(error)}"
+            finding = found.having(cause=Cause(UNKNOWN.name, sentence), conversation=None)
+        return finding.having(as_read=True) if images is not None else finding.having(conversation=None)
 
     def of_padding(self, given: Given, wrong: Wrong) -> Finding:
         """The finding on the padding of a row."""
@@ -102,13 +106,11 @@ class Judge:
         conversation = reading.conversation(bench, declared, spelled=spelled)
         return SampleCase(bench, conversation, encoding, reading, slots=slots)
 
-    def _told(self, case: SampleCase, finding: Finding) -> Finding:
-        """The finding with its cause and the ids around it."""
-        try:  # this asks the tokenizer, the rule and the grammar again
-            cause = cause_of(case, finding, self._subject.contract)
-            return finding.having(cause=cause, strip=strip_at(case, finding))
-        except Exception as error:
-            return finding.having(cause=Cause(UNKNOWN.name, f"cause unknown: looking for it raised {words(error)}"))
+    def _told(self, case: SampleCase, name: str) -> Finding:
+        """The finding of a check with its cause and the ids around it."""
+        finding = _finding(case, name)
+        assert finding is not None
+        return finding.having(cause=cause_of(case, finding, self._subject.contract), strip=strip_at(case, finding))
 
     def _by_pipeline(self, case: SampleCase, name: str) -> Finding | None:
         """The finding of the suite, where the subject's own pipeline makes the same ids of what was read from them.
@@ -117,12 +119,21 @@ class Judge:
         """
         if self._subject.pipeline is no_pipeline or name not in STRUCTURE:
             return None
-        own = Bench(self._subject).case(case.conversation)
+        own = Bench(self._subject, _InThisProcess()).case(case.conversation)
         if own.encoding is None or own.ids != case.ids:
             return None
         verdicts = (checks.judge(own, one) for one in ("literals.policy", *STRUCTURE))
         found = next((verdict for verdict in verdicts if isinstance(verdict, Finding)), None)
         return None if found is None else diagnosed(own, found)
+
+
+class _InThisProcess(Foreign):
+    """Calls the pipeline as any other code of the process that it belongs to: nothing is redirected or put in place."""
+
+    def call(
+        self, what: Callable[[], str], function: Callable[..., T], *arguments: Any, limit: float | None = None
+    ) -> T:
+        return function(*arguments)
 
 
 def no_pipeline(conversation: Conversation) -> None:

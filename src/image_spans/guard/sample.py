@@ -282,8 +282,6 @@ def _divided(text: str, template: Template, roles: Sequence[str]) -> list[tuple[
         if after and not ends:
             ends = [len(text)]  # cut off
         end = min(ends, default=len(text))
-        if not before and not end + len(after):
-            return None
         messages.append((role, text[:end]))
         text = text[end + len(after) :]
     return messages

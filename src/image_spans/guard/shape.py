@@ -96,7 +96,11 @@ class Shape:
 
 
 def shape_of(contract: Contract, oracle: Oracle) -> Shape | None:
-    """The shape that a contract's grammar writes; None for a grammar of one's own."""
+    """The shape that a contract's grammar writes; None for a grammar of one's own.
+
+    Raises:
+        ValueError: the slice rule refuses its options.
+    """
     if discovery.is_reference(contract.images.grammar):
         return None
     shape = Shape(pairs=tuple(oracle.pairs))
@@ -126,10 +130,13 @@ def _layouts(contract: Contract) -> Iterator[Layout]:
     yield Layout(one)
     if contract.images.grammar == "rows":
         yield from (Layout(Block(rows, _SLOTS)) for rows in (2, 3))
-    for rows in (1, 2, 3) if contract.slices is not None else ():
+    if contract.slices is None:
+        return
+    no_overview = _may_lack_overview(contract)
+    for rows in (1, 2, 3):
         for columns in (1, 2, 3):
             yield Layout(one, ((one,) * columns,) * rows)
-            if _may_lack_overview(contract):
+            if no_overview:
                 yield Layout(None, ((one,) * columns,) * rows)
 
 
@@ -142,11 +149,7 @@ _SIZES = [(width, height) for width in (1, 64, 300, 449, 900, 1345, 2500) for he
 
 def _by_rule(contract: Contract) -> Iterator[Layout]:
     """The layouts of many sizes."""
-    for width, height in _SIZES:
-        try:
-            yield contract.layout(width, height, 1)
-        except ValueError:  # a size that the rule refuses
-            continue
+    return (contract.layout(width, height, 1) for width, height in _SIZES)
 
 
 def _is_own_rule(contract: Contract) -> bool:
@@ -208,7 +211,7 @@ def mended(found: Found, shape: Shape | None) -> list[Mended]:
 
 def _touches(found: Found, index: int | None) -> bool:
     """Whether a token stands right behind the one before it."""
-    return bool(index) and index is not None and found.ends[index - 1] == found.starts[index]
+    return index is not None and index > 0 and found.ends[index - 1] == found.starts[index]
 
 
 def _alone(found: Found, shape: Shape, index: int) -> bool:
