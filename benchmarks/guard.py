@@ -31,23 +31,24 @@ LABELLED = 256
 
 def sample_of(subject: Subject, length: int) -> tuple[Conversation, list[int]]:
     """A conversation of about as many ids, and its ids."""
-    rounds, text = 1, 1
     contract = subject.contract
     asker = contract.input.images_in[0]
     answerer = next((role for role in contract.input.roles if role not in ("system", asker)), asker)
-    best: tuple[Conversation, list[int]] | None = None
-    while True:
-        sizes = [SIZES[number % len(SIZES)] for number in range(rounds)]
+
+    def made(images: int, text: int) -> tuple[Conversation, list[int]]:
         messages = []
-        for size in sizes:
+        for size in SIZES[:images]:
             messages.append(Message(asker, [Image(*size), Text(SENTENCE * text)]))
             messages.append(Message(answerer, [Text(SENTENCE * text)]))
         conversation = Conversation(messages)
-        ids = subject.encode(conversation).ids
-        if len(ids) > length and best is not None:
-            return best
-        best = conversation, ids
-        rounds, text = (rounds + 1, text) if rounds < 4 else (rounds, text + 1)
+        return conversation, subject.encode(conversation).ids
+
+    images, text = 1, 1
+    while images < len(SIZES) and len(made(images + 1, text)[1]) <= length:
+        images += 1
+    while len(made(images, text + 1)[1]) <= length:
+        text += 1
+    return made(images, text)
 
 
 def microseconds(call: Callable[[], Any], rounds: int) -> float:
