@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 from pathlib import Path
 
@@ -928,3 +929,9 @@ def test_features_with_numbers_or_rows_are_left_to_the_checks(grammar):
     for _ in range(2):
         guard.verify_ids([1100, *block, 1100], [(1, 1)])
         guard.verify_ids([1100, *block, 1100], features=[(0, 2)])
+
+
+def test_what_a_predictor_says_is_no_matter_of_a_sample():
+    guard = Guard(dataclasses.replace(subject(), predict=lambda width, height: 1))
+    guard.verify_ids(own_ids("flat", ASKED), [(449, 449)], features=[(0, 12)])
+    assert caught(guard, own_ids("flat", ASKED), [(449, 449)], features=[(0, 11)]).check == "geometry.agrees"

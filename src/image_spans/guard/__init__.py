@@ -59,7 +59,8 @@ class Guard:
         facts = self.subject.facts
         if declared.bos == "none" and facts.bos is not None and _spells(declared, self.subject.tokenizer, facts.bos):
             facts = replace(facts, bos=None)  # how often it must stand there depends on the messages
-        written = replace(self.subject, contract=as_written(declared), facts=facts)
+        # What a predictor says is no matter of a sample.
+        written = replace(self.subject, contract=as_written(declared), facts=facts, predict=None)
         bench = Bench(written)
         self._by_features = declared.images.slots == "from_features"
         self._padding = Padding.of(declared, self.subject.tokenizer, facts)
