@@ -18,7 +18,8 @@ import pytest
 
 from image_spans import checks, config, discovery, strategies
 from image_spans.conversation import Conversation, parse_conversation
-from image_spans.engine import FAMILIES, Engine, Pass, diagnosed, profile_of
+from image_spans.diagnosis import diagnosed
+from image_spans.engine import FAMILIES, Engine, Pass, profile_of
 from image_spans.errors import ConfigError, Unavailable, words
 from image_spans.findings import Cause, Finding, one_line
 from image_spans.foreign import MISBEHAVIOUR, Foreign

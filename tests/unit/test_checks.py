@@ -8,7 +8,8 @@ from image_spans import checks
 from image_spans.case import Bench
 from image_spans.checks.contract import LONG
 from image_spans.conversation import Conversation, Image, Message, Text
-from image_spans.engine import diagnosed, verify
+from image_spans.diagnosis import diagnosed
+from image_spans.engine import verify
 from image_spans.errors import ConfigError
 from image_spans.findings import Finding
 from support import MARKERS, ToyTokenizer, contract, subject
