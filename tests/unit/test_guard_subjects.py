@@ -19,14 +19,18 @@ SPECS = {spec.name: spec for spec in config.read(YAML)}
 POSITIONS = ["start", "middle", "end", "adjacent", "every_message", "none"]
 
 
-@pytest.mark.parametrize("name", SPECS)
-@settings(max_examples=25, deadline=None)
-@given(data=st.data())
-def test_every_default_subject(name, data):
+@pytest.fixture(scope="module", params=SPECS)
+def guard(request):
+    """One at a time: vocabularies are large."""
     try:
-        guard = load_guard(name, YAML)
+        return load_guard(request.param, YAML)
     except Unavailable as error:
         pytest.skip(str(error))
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_every_default_subject(guard, data):
     subject = guard.subject
     profile = strategies.Profile.of(subject.contract)
     position = data.draw(st.sampled_from(POSITIONS))
