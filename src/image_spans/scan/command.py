@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from image_spans.scan.judge import Judge, Problem
+    from image_spans.scan.judge import Judge, Options, Problem
     from image_spans.scan.loop import Part
 
 _EXAMPLES = """\
@@ -108,7 +108,8 @@ def _scan(chosen: argparse.Namespace) -> int:
     return int(any(not chosen.fail_on or _is_of(cause, chosen.fail_on) for cause in tally.samples))
 
 
-def _options(chosen: argparse.Namespace) -> Any:
+def _options(chosen: argparse.Namespace) -> Options:
+    from image_spans.config import DEFAULT_FILE
     from image_spans.errors import ConfigError
     from image_spans.scan import formats
     from image_spans.scan.judge import Options
@@ -141,10 +142,11 @@ def _options(chosen: argparse.Namespace) -> Any:
         max_length=chosen.max_length,
         checks=tuple(chosen.checks),
         timeout=chosen.timeout,
+        subjects=None if str(chosen.subjects) == DEFAULT_FILE else chosen.subjects,
     )
 
 
-def _judge(chosen: argparse.Namespace, options: Any) -> Judge:
+def _judge(chosen: argparse.Namespace, options: Options) -> Judge:
     from image_spans.config import load_subject
     from image_spans.scan.judge import Judge
 

@@ -28,9 +28,10 @@ def convert(sample: Sample, contract: Contract, tag: str, look: Look) -> tuple[C
         look: gives the size of a picture.
     """
     faults = list(sample.faults)
-    placed = _placed(sample, contract.input, tag, faults)
+    # Where a turn could not be read, neither can be said which tags there are.
+    placed = None if faults else _placed(sample, contract.input, tag, faults)
     messages: list[Message] = []
-    complete = placed is not None and not sample.faults
+    complete = placed is not None
     for number, (turn, pieces) in enumerate(zip(sample.turns, placed or (), strict=False)):
         parts: list[Part] = []
         for piece in pieces:
@@ -52,9 +53,11 @@ def convert(sample: Sample, contract: Contract, tag: str, look: Look) -> tuple[C
                 what = f"the image is {image.width}x{image.height}, more than {REFUSED_BY_PILLOW} pixels"
                 faults.append(Fault("image-too-large", what, number))
             parts.append(image)
-        messages.append(Message(turn.role, parts or [Text("")]))
+        messages.append(Message(turn.role, parts if pieces else [Text("")]))
     if placed is None:  # what is listed may be missing besides
-        pictures = sample.pictures.values() if isinstance(sample.pictures, Mapping) else sample.pictures
+        listed = sample.pictures.values() if isinstance(sample.pictures, Mapping) else sample.pictures
+        inside = [piece for turn in sample.turns if isinstance(turn.content, list) for piece in turn.content]
+        pictures = [*listed, *(piece for piece in inside if isinstance(piece, Picture) and piece is not NEXT)]
         faults += [found for one in pictures if isinstance(found := look(one.source), Fault)]
     outside = list(_outside(messages, contract.input))
     return (Conversation(messages) if complete and not outside else None), faults + outside

@@ -40,6 +40,9 @@ class Options:
     checks: tuple[str, ...] = ()
     """Names of checks; none: those of the family ``single``, and of ``hazard`` where a text spells markers."""
     timeout: float = 60.0
+    """Seconds that one call of the pipeline may take; 0: any time."""
+    subjects: Path | None = None
+    """The file of the subject, for the line that repeats a finding; None: the default."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ class Judge:
     def subject_itself(self) -> list[Problem]:
         """What is wrong with the subject before any row is read; then no row can be judged by its pipeline."""
         found = self._engine.failed_prechecks(self.subject)
-        return [_of_finding(one, None, None, self.subject.name) for one in found]
+        return [self._told(one) for one in found]
 
     def row(self, row: Row, *, with_checks: bool = True) -> Judged:
         """What is wrong with a row.
@@ -180,7 +183,7 @@ class Judge:
         """The row with what the checks say of it."""
         case = Case(self._bench, conversation)
         try:
-            found = [_of_finding(one, row, case, self.subject.name) for one in self._findings(case, literals)]
+            found = [self._told(one, row, case) for one in self._findings(case, literals)]
             lengths = self._lengths(case) if case.encoding is not None else []
             shapes = self._shapes(case)
         finally:
@@ -198,25 +201,49 @@ class Judge:
             # Text that spells markers is judged as where it is generated: by the checks that know of it.
             if name != "pipeline.encodes" and (checks.checks()[name].family == "hazard") != literals:
                 continue
-            try:
-                verdict = self._engine.foreign.call(
-                    lambda name=name: f"{name} on {case.conversation!r}",  # type: ignore[misc]
-                    checks.judge,
-                    case,
-                    name,
-                )
-            except MISBEHAVIOUR as error:
-                verdict = case.finding(name, f"judging {error}", raised=error)
-            where = case
+            where, verdict = case, self._verdict(case, name)
             if (
                 isinstance(verdict, checks.NotJudged)
                 and verdict.because_of
-                and verdict.on not in (None, case.conversation)
+                and verdict.on not in (None, where.conversation)
             ):
+                assert verdict.on is not None
                 where = case.again(verdict.on)
-                verdict = checks.judge(where, verdict.because_of)
+                verdict = self._verdict(where, verdict.because_of)
             if isinstance(verdict, Finding):
                 yield diagnosed(where, verdict)
+
+    def _verdict(self, case: Case, name: str) -> checks.Verdict:
+        """What a check says; that it does not come to an end is a finding too."""
+        try:
+            return self._engine.foreign.call(lambda: f"{name} on {case.conversation!r}", checks.judge, case, name)
+        except MISBEHAVIOUR as error:
+            return case.finding(name, f"judging {error}", raised=error)
+
+    def _told(self, finding: Finding, row: Row | None = None, case: Case | None = None) -> Problem:
+        """A finding of a check as plain data."""
+        message, python, remedy = one_line(finding.message), "", _REPAIR
+        if finding.conversation is not None:
+            file = "" if self._options.subjects is None else f", {str(self._options.subjects)!r}"
+            load = f"load_subject({self.subject.name!r}{file})"
+            code = f"from image_spans import *; verify({load}, {finding.conversation!r}, {finding.check!r})"
+            python = one_line(code) if len(code) <= LONGEST_REPRODUCTION else ""
+            if case is not None and finding.conversation != case.conversation:
+                message += " (on the sample with its markers replaced)"
+        if checks.checks()[finding.check].family == "hazard":
+            remedy = _RESPELL
+        problem = Problem(
+            finding.fingerprint,
+            message,
+            remedy,
+            turn=None if case is None else _turn(finding, case),
+            sentence=one_line(finding.cause.sentence),
+            strip=finding.strip,
+            python=python,
+        )
+        if row is None:
+            return problem
+        return replace(problem, file=row.file, row=row.index, line=row.line, place=row.place)
 
     def _lengths(self, case: Case) -> list[Fault]:
         """Whether the ids fit into ``max_length``, and what of them is learned."""
@@ -254,6 +281,8 @@ class Judge:
         return tuple(shapes)
 
 
+_REPAIR = "the sample is right, the pipeline is not: repair it, or declare what it means to do in the contract"
+_RESPELL = "spell the marker otherwise in the sample, or have the pipeline keep to contract.literals"
 _MOST_PIXELS = 1 << 26
 """Pixels of blank pictures that may be held."""
 
@@ -283,30 +312,6 @@ def of_fault(fault: Fault, row: Row) -> Problem:
         row.place,
         fault.turn,
     )
-
-
-def _of_finding(finding: Finding, row: Row | None, case: Case | None, subject: str) -> Problem:
-    """A finding of a check as plain data."""
-    told = one_line(finding.message)
-    python = ""
-    if finding.conversation is not None:
-        code = f"verify(load_subject({subject!r}), {finding.conversation!r}, {finding.check!r})"
-        if len(code) <= LONGEST_REPRODUCTION:
-            python = one_line(f"from image_spans import *; {code}")
-        if case is not None and finding.conversation != case.conversation:
-            told += " (on the sample with its markers replaced)"
-    problem = Problem(
-        finding.fingerprint,
-        told,
-        "the sample is right, the pipeline is not: repair it, or declare what it means to do in the contract",
-        turn=None if case is None else _turn(finding, case),
-        sentence=one_line(finding.cause.sentence),
-        strip=finding.strip,
-        python=python,
-    )
-    if row is None:
-        return problem
-    return replace(problem, file=row.file, row=row.index, line=row.line, place=row.place)
 
 
 def _turn(finding: Finding, case: Case) -> int | None:

@@ -8,10 +8,11 @@ import io
 import os
 import re
 import stat
+import struct
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from image_spans.conversation import Image
 from image_spans.errors import words
@@ -21,7 +22,7 @@ from image_spans.scan.rows import kind
 
 REFUSED_BY_PILLOW = 2 * (1024 * 1024 * 1024 // 4 // 3)
 """Pixels beyond which ``Image.open`` raises DecompressionBombError."""
-_ORIENTATION = 0x0112
+_WIDTH, _LENGTH, _ORIENTATION = 0x0100, 0x0101, 0x0112
 _TURNED = (5, 6, 7, 8)
 """Orientations in which width and height change places."""
 _SHORTEST_BASE64 = 200
@@ -101,22 +102,38 @@ def _of_bytes(data: bytes, what: str) -> Image | Fault:
     return _of_header(io.BytesIO(data), what)
 
 
-def _of_header(file: Any, what: str) -> Image | Fault:
+def _of_header(file: IO[bytes], what: str) -> Image | Fault:
     import PIL.Image
 
     limit, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None  # a limit for decoding
     try:
         with PIL.Image.open(file) as picture:
             width, height = picture.size
+            if picture.format == "TIFF":  # its reader may have changed the sides already
+                width, height = (int(picture.tag_v2[side]) for side in (_WIDTH, _LENGTH))
             # Not the method of its class: that of PNG decodes the whole picture to look behind it.
             if PIL.Image.Image.getexif(picture).get(_ORIENTATION) in _TURNED:
                 width, height = height, width
     except PIL.UnidentifiedImageError:
+        if _has_no_pixels(file):
+            return Fault("image-no-pixels", f"{what}: its header says 0 pixels")
         return Fault("image-broken", f"{what}: no image that Pillow knows")
     except Exception as error:  # whatever the readers of so many formats raise on damaged headers
         return Fault("image-broken", f"{what}: {words(error)}")
     finally:
         PIL.Image.MAX_IMAGE_PIXELS = limit
-    if width < 1 or height < 1:
-        return Fault("image-no-pixels", f"{what} is {width}x{height}")
     return Image(width, height)
+
+
+_SIDES = {b"\x89PNG\r\n\x1a\n": (16, ">II"), b"GIF8": (6, "<HH"), b"BM": (18, "<ii")}
+"""How a file begins, to where its width and height stand and how they are written."""
+
+
+def _has_no_pixels(file: IO[bytes]) -> bool:
+    """Whether that is why Pillow does not know an image: it takes one without pixels for none."""
+    file.seek(0)
+    head = file.read(32)
+    for magic, (start, form) in _SIDES.items():
+        if head.startswith(magic) and len(head) >= start + struct.calcsize(form):
+            return 0 in struct.unpack_from(form, head, start)
+    return False
