@@ -184,7 +184,8 @@ class Judge:
         case = Case(self._bench, conversation)
         try:
             found = [self._told(one, row, case) for one in self._findings(case, literals)]
-            lengths = self._lengths(case) if case.encoding is not None else []
+            told = {problem.cause for problem in problems}
+            lengths = [one for one in self._lengths(case) if one.cause not in told]
             shapes = self._shapes(case)
         finally:
             self._bench.stuck = None  # that it did not end on this row says nothing of the next
@@ -247,10 +248,11 @@ class Judge:
 
     def _lengths(self, case: Case) -> list[Fault]:
         """Whether the ids fit into ``max_length``, and what of them is learned."""
-        assert case.encoding is not None
-        faults = []
+        faults: list[Fault] = []
+        if case.encoding is None:
+            return faults
         most = self._options.max_length
-        labels = case.encoding.arrays.get("labels")
+        labels = case.encoding.arrays.get("labels") if "labels" in self.subject.abilities else None
         trained = None if labels is None else [at for at, label in enumerate(labels) if label != IGNORED]
         if trained == []:
             faults.append(Fault("nothing-trained", f"all {len(case.ids)} labels are {IGNORED}"))
