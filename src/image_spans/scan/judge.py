@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -285,6 +286,7 @@ class Judge:
 
 _REPAIR = "the sample is right, the pipeline is not: repair it, or declare what it means to do in the contract"
 _RESPELL = "spell the marker otherwise in the sample, or have the pipeline keep to contract.literals"
+_MESSAGE = re.compile(r"\bmessage (\d{1,9})\b")
 _MOST_PIXELS = 1 << 26
 """Pixels of blank pictures that may be held."""
 
@@ -323,6 +325,10 @@ def _turn(finding: Finding, case: Case) -> int | None:
         return told
     if len(case.conversation.messages) == 1:
         return 0
+    # The diagnosis has looked closer than the check, and says it in words.
+    named = set(_MESSAGE.findall(f"{finding.cause.sentence} {finding.message}"))
+    if len(named) == 1:
+        return int(named.pop())
     if finding.at is None or case.encoding is None or finding.conversation != case.conversation:
         return None
     if not case.structure_holds or not case.found.starts:

@@ -104,14 +104,14 @@ def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         facts.append(("lengths", told))
     if images["number"]:
         sizes = [f"{width}x{height}" for width, height in (images["smallest"], images["largest"])]
-        facts.append(("images", f"{images['number']:,}, {sizes[0]} to {sizes[1]}"))
+        facts.append(("images", f"{images['number']:,}, {' to '.join(dict.fromkeys(sizes))}"))
     if images["tiles"]:
         tiles = ", ".join(f"{count:,} into {tiles}" for tiles, count in images["tiles"].items() if tiles != "0")
-        facts.append(("slices", f"{images['sliced']:,} are sliced" + (f": {tiles} tiles" if tiles else "")))
+        facts.append(("slices", f"{images['sliced']:,} of the images" + (f": {tiles} tiles" if tiles else "")))
     if images["tokens"]["number"]:
         facts.append(("tokens", f"{_spread(images['tokens'])} placeholders per image"))
     if summary["rows_with_literal_markers"]:
-        facts.append(("literals", f"the text of {summary['rows_with_literal_markers']:,} rows spells markers"))
+        facts.append(("literals", f"rows whose text spells markers: {summary['rows_with_literal_markers']:,}"))
     facts += [("UNREAD", one_line(f"{one['file']}: {one['why']}")) for one in summary["unread"]]
     if summary["stopped"] is not None:
         facts.append(("STOPPED", f"by {summary['stopped']}; the rows behind are not judged"))
