@@ -14,7 +14,7 @@ import pytest
 
 from image_spans.__main__ import main
 from image_spans.scan import loop
-from image_spans.scan.judge import Problem
+from image_spans.scan.judge import Judged, Problem
 from image_spans.scan.loop import Part, Stop
 from image_spans.scan.tally import Tally
 
@@ -265,6 +265,7 @@ def test_options_that_change_how_rows_are_read(folder, capfd):
         (["--data-format", "lava"], "unknown data format 'lava'; did you mean 'llava'?"),
         (["--role", "human"], "--role 'human' is not of the form DATA=CONTRACT, such as human=user"),
         (["--max-length", "0"], "--max-length takes a number from 1, not 0"),
+        (["--workers", "0"], "--workers takes a number from 1, not 0"),
         (["--sample", "-1"], "--sample takes a number from 1, not -1"),
         (["--limit-findings", "-1"], "--limit-findings takes a number from 0, not -1"),
         (["--timeout", "nan"], "--timeout takes a number from 0, not nan"),
@@ -327,22 +328,16 @@ def test_whoever_stops_reading_gets_no_traceback(folder):
 
 def test_a_signal_between_two_rows_loses_none():
     stop, tally = Stop(), Tally()
-    seen = []
 
-    class Stand:
-        def subject_itself(self):
-            return []
+    def told(problems):
+        stop.by = signal.SIGTERM  # as if it had come while the row was counted
 
-        def row(self, row, *, with_checks):
-            seen.append(row.index)
-            if row.index == 1:
-                stop.by = signal.SIGTERM  # as if it had come while the row was counted
-            return loop.Judged(())
-
-    rows = (loop.Row("a", index, b"{}") for index in range(5))
+    problem = Problem("image-missing", "", "")
+    verdicts = iter([Judged(()), Judged((problem,)), Judged(())])
     with stop.listening():
-        loop.scan(Stand(), rows, tally, stop)
-    assert (seen, tally.rows, tally.stopped) == ([0, 1], 2, "SIGTERM")
+        loop.scan(verdicts, tally, stop, told)
+    assert (tally.rows, tally.stopped) == (2, "SIGTERM")
+    assert next(verdicts) == Judged(())
 
 
 def _interrupt():
@@ -364,15 +359,12 @@ def test_a_second_signal_ends_as_ever():
 
 
 def test_an_interrupt_that_is_not_ours_goes_on():
-    class Stand:
-        def subject_itself(self):
-            return []
-
-        def row(self, row, *, with_checks):
-            raise KeyboardInterrupt
+    def interrupted():
+        raise KeyboardInterrupt
+        yield
 
     with pytest.raises(KeyboardInterrupt):
-        loop.scan(Stand(), iter([loop.Row("a", 0, b"{}")]), Tally(), Stop())
+        loop.scan(interrupted(), Tally(), Stop())
 
 
 def test_progress_counts_the_bytes_of_all_files(folder):

@@ -11,8 +11,7 @@ import pytest
 from image_spans import conversation as conversations
 from image_spans.pipelines import reference
 from image_spans.scan.causes import REMEDIES
-from image_spans.scan.judge import Judge, Options
-from image_spans.scan.loop import judged
+from image_spans.scan.judge import Judge, Options, judged
 from image_spans.scan.rows import Row
 from planted_samples import png
 from support import contract, subject

@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from image_spans.scan.judge import Judge, Options, Problem
+    from image_spans.scan.judge import Judge, Judged, Options, Problem
     from image_spans.scan.loop import Part
+    from image_spans.scan.rows import Row
+    from image_spans.scan.tally import Tally
+    from image_spans.scan.workers import Recipe
 
 _EXAMPLES = """\
 examples:
@@ -49,6 +52,7 @@ def add_parsers(commands: Any) -> None:
     add("--timeout", type=float, default=60.0, metavar="SECONDS", help="what one call of the pipeline may take")
     add("--sample", type=int, metavar="N", help="only N rows, chosen at random")
     add("--seed", type=int, default=0, metavar="S", help="chooses other rows (default: 0)")
+    add("--workers", type=int, default=1, metavar="N", help="judge in N processes; the report is the same")
     add("--fail-on", action="append", default=[], metavar="CAUSE", help="exit with 1 for these alone")
     add("--limit-findings", type=int, default=20, metavar="N", help="tell N per cause in full; 0: all (default: 20)")
     add("--format", choices=("text", "md", "json", "jsonl"), default="text")
@@ -72,11 +76,13 @@ def run(chosen: argparse.Namespace) -> int:
 def _scan(chosen: argparse.Namespace) -> int:
     from image_spans.scan import loop, render
     from image_spans.scan.tally import Tally
+    from image_spans.scan.workers import Recipe
 
     options = _options(chosen)
     for cause in chosen.fail_on:
         _refuse_unknown(cause)
-    judge = _judge(chosen, options)
+    recipe = Recipe(chosen.subject, chosen.subjects, options)
+    judge = recipe.judge()
     streams = chosen.format == "jsonl"
     tally = Tally(chosen.limit_findings, keeps=not streams)
     stop = loop.Stop()
@@ -92,7 +98,8 @@ def _scan(chosen: argparse.Namespace) -> int:
                 wanted = None if chosen.sample is None else loop.sampled(files, chosen.sample, chosen.seed)
             with _progress(files) as tell:
                 source = loop.rows(files, tally, wanted, lambda done: tell(done, tally.rows))
-                loop.scan(judge, source, tally, stop, found)
+                with closing(_verdicts(chosen, recipe, judge, source, tally, found)) as verdicts:
+                    loop.scan(verdicts, tally, stop, found)
         except KeyboardInterrupt:
             if stop.by is None:
                 raise
@@ -125,6 +132,7 @@ def _options(chosen: argparse.Namespace) -> Options:
     for option, value, least in (
         ("--max-length", chosen.max_length, 1),
         ("--sample", chosen.sample, 1),
+        ("--workers", chosen.workers, 1),
         ("--limit-findings", chosen.limit_findings, 0),
         ("--timeout", chosen.timeout, 0),
     ):
@@ -146,11 +154,25 @@ def _options(chosen: argparse.Namespace) -> Options:
     )
 
 
-def _judge(chosen: argparse.Namespace, options: Options) -> Judge:
-    from image_spans.config import load_subject
-    from image_spans.scan.judge import Judge
+def _verdicts(
+    chosen: argparse.Namespace,
+    recipe: Recipe,
+    judge: Judge,
+    rows: Iterator[Row],
+    tally: Tally,
+    found: Callable[[Sequence[Problem]], None],
+) -> Generator[Judged, None, None]:
+    """The verdicts of the rows, by this process or by others; what is wrong with the subject itself comes first."""
+    from image_spans.scan.judge import judged
+    from image_spans.scan.workers import Pool
 
-    return Judge(load_subject(chosen.subject, chosen.subjects), options)
+    broken = judge.subject_itself()
+    if broken:
+        found(tally.add_problems(broken))
+    if chosen.workers == 1:
+        yield from (judged(judge, row, with_checks=not broken) for row in rows)
+        return
+    yield from Pool(chosen.workers, recipe, with_checks=not broken, ended=tally.ended.append).judge(rows)
 
 
 def _refuse_unknown(cause: str) -> None:

@@ -12,6 +12,7 @@ from image_spans import checks
 from image_spans.case import Bench, Case
 from image_spans.conversation import Conversation, Text, forget_blanks
 from image_spans.engine import Engine, diagnosed, spellings
+from image_spans.errors import words
 from image_spans.findings import Finding, one_line
 from image_spans.foreign import MISBEHAVIOUR, Foreign
 from image_spans.scan import convert, formats
@@ -284,6 +285,15 @@ class Judge:
         return tuple(shapes)
 
 
+def judged(judge: Judge, row: Row, *, with_checks: bool) -> Judged:
+    """What is wrong with a row; whatever judging it raises is a problem of this row."""
+    try:
+        return judge.row(row, with_checks=with_checks)
+    except Exception as error:
+        fault = Fault("row-not-judged", f"judging it raised {words(error)}")
+        return Judged((of_fault(fault, row),))
+
+
 _REPAIR = "the sample is right, the pipeline is not: repair it, or declare what it means to do in the contract"
 _RESPELL = "spell the marker otherwise in the sample, or have the pipeline keep to contract.literals"
 _MESSAGE = re.compile(r"\bmessage (\d{1,9})\b")
@@ -328,7 +338,8 @@ def _turn(finding: Finding, case: Case) -> int | None:
     # The diagnosis has looked closer than the check, and says it in words.
     named = set(_MESSAGE.findall(f"{finding.cause.sentence} {finding.message}"))
     if len(named) == 1:
-        return int(named.pop())
+        number = int(named.pop())
+        return number if number < len(case.conversation.messages) else None
     if finding.at is None or case.encoding is None or finding.conversation != case.conversation:
         return None
     if not case.structure_holds or not case.found.starts:

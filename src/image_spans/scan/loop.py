@@ -12,8 +12,8 @@ from types import FrameType
 
 from image_spans.errors import words
 from image_spans.scan import containers
-from image_spans.scan.causes import Fault, Unread
-from image_spans.scan.judge import Judge, Judged, Problem, of_fault
+from image_spans.scan.causes import Unread
+from image_spans.scan.judge import Judged, Problem
 from image_spans.scan.rows import Row
 from image_spans.scan.tally import Tally
 
@@ -122,43 +122,29 @@ def rows(
         tell(before)
 
 
-def judged(judge: Judge, row: Row, *, with_checks: bool) -> Judged:
-    """What is wrong with a row; whatever judging it raises is a problem of this row."""
-    try:
-        return judge.row(row, with_checks=with_checks)
-    except Exception as error:
-        fault = Fault("row-not-judged", f"judging it raised {words(error)}")
-        return Judged((of_fault(fault, row),))
-
-
 def scan(
-    judge: Judge,
-    source: Iterator[Row],
+    verdicts: Iterator[Judged],
     tally: Tally,
     stop: Stop,
     found: Callable[[Sequence[Problem]], None] = lambda _: None,
 ) -> None:
-    """Judge all rows, one after the other.
+    """Gather the verdicts of all rows, in their order.
 
     Args:
-        judge: of the subject.
-        source: the rows.
+        verdicts: of the rows; reading and judging happen while the next one is asked for.
         tally: gathers what is found.
         stop: ends the scan early; the tally then says so.
         found: is told the problems of each row that has some, within the tally's limit.
     """
-    broken = judge.subject_itself()
-    if broken:
-        found(tally.add_problems(broken))
     try:
-        for row in source:
+        while True:
             with stop.judging():
-                verdict = judged(judge, row, with_checks=not broken)
+                verdict = next(verdicts, None)
+            if verdict is None:
+                return
             kept = tally.add(verdict)
             if kept:
                 found(kept)
-            if stop.by is not None:
-                raise KeyboardInterrupt
     except KeyboardInterrupt:
         if stop.by is None:
             raise

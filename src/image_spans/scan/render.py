@@ -113,6 +113,11 @@ def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if summary["rows_with_literal_markers"]:
         facts.append(("literals", f"rows whose text spells markers: {summary['rows_with_literal_markers']:,}"))
     facts += [("UNREAD", one_line(f"{one['file']}: {one['why']}")) for one in summary["unread"]]
+    if summary["workers_ended"]:
+        ended = ", ".join(summary["workers_ended"])
+        facts.append(
+            ("ENDED", f"{len(summary['workers_ended'])} processes, which {ended}; their rows were judged again")
+        )
     if summary["stopped"] is not None:
         facts.append(("STOPPED", f"by {summary['stopped']}; the rows behind are not judged"))
     return facts

@@ -46,6 +46,8 @@ class Tally:
     smallest: tuple[int, int] | None = None
     """By pixels: width and height."""
     largest: tuple[int, int] | None = None
+    ended: list[str] = field(default_factory=list)
+    """How processes ended that judged rows; their rows were judged again."""
     stopped: str | None = None
     """Why the scan ended before its end."""
     _kept: Counter[str] = field(default_factory=Counter)
@@ -114,6 +116,7 @@ class Tally:
                 "tokens": _spread(self.slots),
             },
             "unread": [{"file": file, "why": why} for file, why in self.unread],
+            "workers_ended": self.ended,
             "stopped": self.stopped,
         }
 
