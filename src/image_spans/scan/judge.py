@@ -23,6 +23,8 @@ from image_spans.subject import Subject
 
 USUAL_TAG = "<image>"
 IGNORED = -100
+ROWS_OF_A_BENCH = 256
+"""A bench remembers every text that it has looked up; where all are new, that only fills the memory."""
 LONGEST_REPRODUCTION = 1_000
 """Characters of a conversation that one would paste."""
 
@@ -107,8 +109,11 @@ class Judge:
     def __init__(self, subject: Subject, options: Options) -> None:
         self.subject = subject
         self._options = options
-        self._engine = Engine(1, 0, foreign=Foreign(options.timeout))
-        self._bench: Bench = self._engine.bench(subject)
+        self._foreign = Foreign(options.timeout)
+        self._engine = Engine(1, 0, foreign=self._foreign)
+        self._bench = Bench(subject, self._foreign)
+        self._seen = 0
+        """Rows that the bench has seen."""
         self._spellings = spellings(subject)
         self._pictures: dict[str, Pictures] = {}
         self._tag = options.tag or subject.contract.literals.tag or USUAL_TAG
@@ -183,6 +188,9 @@ class Judge:
 
     def _judged(self, row: Row, conversation: Conversation, problems: list[Problem], literals: bool) -> Judged:
         """The row with what the checks say of it."""
+        if self._seen == ROWS_OF_A_BENCH:
+            self._bench, self._seen = Bench(self.subject, self._foreign), 0
+        self._seen += 1
         case = Case(self._bench, conversation)
         try:
             found = [self._told(one, row, case) for one in self._findings(case, literals)]
@@ -219,7 +227,7 @@ class Judge:
     def _verdict(self, case: Case, name: str) -> checks.Verdict:
         """What a check says; that it does not come to an end is a finding too."""
         try:
-            return self._engine.foreign.call(lambda: f"{name} on {case.conversation!r}", checks.judge, case, name)
+            return self._foreign.call(lambda: f"{name} on {case.conversation!r}", checks.judge, case, name)
         except MISBEHAVIOUR as error:
             return case.finding(name, f"judging {error}", raised=error)
 
@@ -255,8 +263,8 @@ class Judge:
             return faults
         most = self._options.max_length
         labels = case.encoding.arrays.get("labels") if "labels" in self.subject.abilities else None
-        trained = None if labels is None else [at for at, label in enumerate(labels) if label != IGNORED]
-        if trained == []:
+        first = next((at for at, label in enumerate(labels or ()) if label != IGNORED), None)
+        if labels is not None and first is None:
             faults.append(Fault("nothing-trained", f"all {len(case.ids)} labels are {IGNORED}"))
         if most is not None and len(case.ids) > most:
             behind = sum(end > most for _, end in case.found.runs)
@@ -264,8 +272,8 @@ class Judge:
                 f"; {behind} of {len(case.found.runs)} runs of placeholders end behind it" if case.found.runs else ""
             )
             faults.append(Fault("too-long", f"{len(case.ids)} ids, max_length is {most}{images}"))
-            if trained and trained[0] >= most:
-                faults.append(Fault("nothing-trained", f"the first label is at {trained[0]}, max_length is {most}"))
+            if first is not None and first >= most:
+                faults.append(Fault("nothing-trained", f"the first label is at {first}, max_length is {most}"))
         return faults
 
     def _shapes(self, case: Case) -> tuple[Shape, ...]:
