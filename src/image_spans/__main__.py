@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from image_spans.compare import command
+from image_spans.scan import command as scan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,6 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     fetch.add_argument("--subjects", type=Path, default=Path("tokenizers_under_test.yaml"), metavar="FILE")
     fetch.set_defaults(run=_fetch)
     command.add_parsers(commands)
+    scan.add_parsers(commands)
     chosen = parser.parse_args(arguments)
     code: int = chosen.run(chosen)
     return code

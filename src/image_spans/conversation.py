@@ -192,6 +192,11 @@ def _blank(width: int, height: int) -> PIL.Image.Image:
     return PIL.Image.new("RGB", (width, height))
 
 
+def forget_blanks() -> None:
+    """Let go of the blank pictures that were made; of large images 64 sizes are gigabytes."""
+    _blank.cache_clear()
+
+
 _CLASSES = {cls.__name__: cls for cls in (Conversation, Message, Text, Image)}
 
 

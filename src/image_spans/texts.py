@@ -105,8 +105,8 @@ class Texts:
                 continue
             for part in self._special_text.split(piece.text):
                 token_id = ids.get(part)
-                if token_id is None:
-                    wanted[-1].append(part)
+                if token_id is None or (token_id not in self.specials and token_id != self._bos):
+                    wanted[-1].append(part)  # a marker that is no token where it is typed; the oracle takes the others
                 elif token_id != self._bos:  # bos.placement judges it
                     specials.append(token_id)
                     wanted.append([])

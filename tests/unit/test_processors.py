@@ -293,10 +293,10 @@ def given_conversations(contract):
     return hypothesis_given(strategies.conversations(position="start", profile=strategies.Profile.of(contract)))
 
 
-def test_the_readme_shows_one_that_loads(tmp_path):
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+def test_the_page_shows_one_that_loads(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "processors.md").read_text(encoding="utf-8")
     file = tmp_path / "subjects.yaml"
-    file.write_text(readme.split("<!-- processor -->\n```yaml\n")[1].split("```")[0])
+    file.write_text(page.split("<!-- processor -->\n```yaml\n")[1].split("```")[0])
     (subject,) = load_subjects(file)
     encoding = subject.encode(ASKED)
     assert encoding.features == [(0, encoding.ids.count(subject.marker_ids["placeholder"]))]

@@ -174,6 +174,13 @@ def test_typed_special_tokens_are_tokens_where_interpreted():
     assert not texts(literals="plain", **EXACT).survives(ids_of("a#b"), pieces("a</s>b"))
 
 
+def test_a_marker_that_stays_plain_among_interpreted_ones_is_text():
+    judge = texts(literals={"policy": "interpret", "per": {"</slice>": "plain"}}, **EXACT)
+    assert judge.survives(ids_of("a</slice>b"), pieces("a</slice>b"))
+    assert not judge.survives(ids_of("ab"), pieces("a</slice>b"))
+    assert judge.specials_of(pieces("a</slice>b</s>")) == [900]
+
+
 def test_a_typed_bos_that_is_read_as_bos_is_no_text_in_order_either():
     judge = texts(literals="interpret", **IN_ORDER)
     assert judge.survives(ids_of("xab"), pieces("a<s>b"))
