@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from image_spans.conversation import Conversation, Image, Message, Text
     from image_spans.engine import verify
     from image_spans.findings import Finding
+    from image_spans.guard import Guard, load_guard, verify_batch, verify_ids
     from image_spans.subject import Encoding, Pipeline, Subject, Tokenizer
 
 # Loaded on first use: pytest imports the plugin, and so this module, in every project.
@@ -25,6 +26,10 @@ _HOMES = {
     "Text": "conversation",
     "verify": "engine",
     "Finding": "findings",
+    "Guard": "guard",
+    "load_guard": "guard",
+    "verify_batch": "guard",
+    "verify_ids": "guard",
     "Encoding": "subject",
     "Pipeline": "subject",
     "Subject": "subject",
@@ -36,6 +41,7 @@ __all__ = [
     "Conversation",
     "Encoding",
     "Finding",
+    "Guard",
     "Image",
     "Message",
     "Pipeline",
@@ -43,9 +49,12 @@ __all__ = [
     "Text",
     "Tokenizer",
     "check",
+    "load_guard",
     "load_subject",
     "load_subjects",
     "verify",
+    "verify_batch",
+    "verify_ids",
 ]
 
 

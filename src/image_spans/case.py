@@ -114,16 +114,24 @@ class Bench:
 
 
 class Case:
-    """A conversation, what the pipeline made of it, and what it should have made of it."""
+    """A conversation, what the pipeline made of it, and what it should have made of it.
 
-    def __init__(self, bench: Bench, conversation: Conversation) -> None:
+    Args:
+        encoding: what is judged, instead of what the pipeline makes of the conversation now.
+    """
+
+    alone = False
+    """Whether the pipeline cannot be asked for related conversations."""
+
+    def __init__(self, bench: Bench, conversation: Conversation, encoding: Encoding | None = None) -> None:
         self.bench = bench
         self.subject = bench.subject
         self.conversation = conversation
-        self.encoding: Encoding | None = None
+        self.encoding = encoding
         self.error: Exception | None = None
         try:
-            self.encoding = bench.run(bench.subject.encode, conversation)
+            if encoding is None:
+                self.encoding = bench.run(bench.subject.encode, conversation)
         except Exception as error:  # whatever the code under test raises is judged, not propagated
             self.error = error
         self.verdicts: dict[str, Any] = {}

@@ -10,8 +10,8 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -27,7 +27,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from image_spans import discovery, grammars, pipelines, slicing, tokenizers
+from image_spans import discovery, grammars, image_backends, pipelines, slicing, tokenizers
 from image_spans.contract import ORDERS, Contract, Model, Options
 from image_spans.errors import ConfigError, nearest, words
 from image_spans.known_failures import KnownFailure, problems
@@ -36,6 +36,8 @@ from image_spans.tokenizers import TokenizerSpec
 from image_spans.yaml_nodes import KeyPath, dotted, found, message, read_document, refuse
 
 DEFAULT_FILE = "tokenizers_under_test.yaml"
+_BUILD = "image_spans.processors:build"
+"""The factory that makes a processor on the image backend that it is told."""
 
 
 def _reference(name: Any) -> Any:
@@ -197,7 +199,8 @@ class SubjectSpec:
     """Where the subject begins in it."""
     label: str = field(compare=False)
     """What messages call the file."""
-    known_failures: tuple[KnownFailure, ...] = field(default=(), compare=False)
+    recorded_failures: tuple[KnownFailure, ...] = field(default=(), compare=False)
+    """All that stand under ``known_failures``."""
     samples: Samples | None = field(default=None, compare=False)
 
     def __hash__(self) -> int:
@@ -207,6 +210,33 @@ class SubjectSpec:
     def folder(self) -> Path:
         """The file's folder: relative paths and ``module:function`` names are looked up there first."""
         return self.path.parent
+
+    @property
+    def image_backend(self) -> str | None:
+        """The image backend of what is built here; None where a factory of somebody else, or none, makes it."""
+        if self.tokenizer.factory != _BUILD:
+            return None
+        return str(self.tokenizer.options.get("image_backend", image_backends.DEFAULT))
+
+    @property
+    def takes_image_backend(self) -> bool:
+        """Whether a run may choose the image backend: it is built here, and the YAML leaves the choice."""
+        return self.tokenizer.factory == _BUILD and "image_backend" not in self.tokenizer.options
+
+    def on(self, image_backend: image_backends.ImageBackend) -> SubjectSpec:
+        """The same subject on an image backend; itself where it leaves no choice, or where that is the usual one."""
+        if not self.takes_image_backend or image_backend == image_backends.DEFAULT:
+            return self
+        needs = {
+            "options": {**self.tokenizer.options, "image_backend": image_backend},
+            "requires": (*self.tokenizer.requires, *image_backends.NEEDS[image_backend]),
+        }
+        return replace(self, tokenizer=self.tokenizer.model_copy(update=needs))
+
+    @cached_property
+    def known_failures(self) -> tuple[KnownFailure, ...]:
+        """Those that count with what is installed, on the image backend under test."""
+        return tuple(one for one in self.recorded_failures if one.idle(self.image_backend) is None)
 
     def known(self, fingerprint: str) -> KnownFailure | None:
         """The known failure of this fingerprint."""
@@ -226,6 +256,12 @@ class SubjectSpec:
         source = self.tokenizer.source
         absent = tokenizers.missing(self.tokenizer)
         return absent if absent or source is None else source.missing(self.folder)
+
+    def missing_paths(self) -> dict[str, str]:
+        """The paths that cannot be called here, such as one that needs a package that is not installed, and why."""
+        named = {name: entry for name, entry in self.pipeline.paths.items() if not discovery.is_reference(entry)}
+        reasons = {name: pipelines.missing(entry) for name, entry in named.items()}
+        return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def read(path: str | os.PathLike[str] = DEFAULT_FILE) -> list[SubjectSpec]:
@@ -252,7 +288,7 @@ def read(path: str | os.PathLike[str] = DEFAULT_FILE) -> list[SubjectSpec]:
         known = entry.known_failures
         promised = (entry.tokenizer, entry.pipeline, entry.contract)
         specs.append(SubjectSpec(name, *promised, file, line, label, known, entry.samples))
-        for index, wrong, text in problems(known, entry.contract.input):
+        for index, wrong, text in problems(known, entry.contract.input, specs[-1].image_backend):
             document.add((*where, "known_failures", index, wrong), text)
         if not discovery.is_reference(entry.pipeline.encode):
             for text in pipelines.problems(entry.pipeline.encode, entry.pipeline.options):
@@ -284,22 +320,30 @@ def load(spec: SubjectSpec) -> Subject:
     return subject
 
 
-def load_subjects(path: str | os.PathLike[str] = DEFAULT_FILE) -> list[Subject]:
+def load_subjects(
+    path: str | os.PathLike[str] = DEFAULT_FILE, *, image_backend: str = image_backends.DEFAULT
+) -> list[Subject]:
     """All subjects of a YAML file, for scripts.
+
+    Args:
+        path: the file.
+        image_backend: of the processors that are built here, where it leaves the choice: ``pil``, ``torchvision``.
 
     Raises:
         ConfigError: the file is wrong.
         Unavailable: a subject needs what is not installed here.
     """
-    return [load(spec) for spec in read(path)]
+    return [load(spec.on(image_backends.named(image_backend))) for spec in read(path)]
 
 
-def load_subject(name: str, path: str | os.PathLike[str] = DEFAULT_FILE) -> Subject:
-    """One subject of a YAML file, for scripts and pasted reproductions; raises as :func:`load_subjects`."""
+def load_subject(
+    name: str, path: str | os.PathLike[str] = DEFAULT_FILE, *, image_backend: str = image_backends.DEFAULT
+) -> Subject:
+    """One subject of a YAML file, for scripts and pasted reproductions; as :func:`load_subjects`."""
     specs = {spec.name: spec for spec in read(path)}
     if name not in specs:
         refuse(_label(Path(path)), f"there is no subject {found(name)}{nearest(name, specs)}")
-    return load(specs[name])
+    return load(specs[name].on(image_backends.named(image_backend)))
 
 
 _loaded: dict[tuple[Path, str], tuple[SubjectSpec, Subject]] = {}
@@ -324,6 +368,7 @@ def _load(spec: SubjectSpec) -> Subject:
         discovery.resolve(contract.images.order, spec.folder)
     _try_rule(contract)
     refusals = tuple(_exception(name, spec.folder) for name in pipeline.refusals)
+    absent = spec.missing_paths()
     tokenizer = tokenizers.load(spec.tokenizer, spec.folder)
     try:
         facts = tokenizers.observe(tokenizer, contract.markers)
@@ -347,7 +392,7 @@ def _load(spec: SubjectSpec) -> Subject:
         predict=_predictor(pipeline.predict, spec.folder, bind) if pipeline.predict else None,
         batch=bind(pipeline.batch, "batch") if pipeline.batch else None,
         extend=bind(pipeline.continue_, "continue") if pipeline.continue_ else None,
-        paths={name: bind(reference) for name, reference in pipeline.paths.items()},
+        paths={name: bind(entry) for name, entry in pipeline.paths.items() if name not in absent},
         refusals=(ValueError, *refusals),
         known_ids=dict(spec.tokenizer.ids),
         markers_as_text=pipeline.markers == "text",

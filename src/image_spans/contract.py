@@ -10,7 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
+from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -62,6 +64,21 @@ def _roles(value: Any) -> Any:
 
 Tokens: TypeAlias = Annotated[tuple[Annotated[StrictStr, Field(min_length=1)], ...], BeforeValidator(_one_or_more)]
 Options: TypeAlias = dict[StrictStr, Any]
+
+
+def _requirements(given: tuple[str, ...]) -> tuple[str, ...]:
+    for requirement in given:
+        try:
+            Requirement(requirement)
+        except InvalidRequirement:
+            raise PydanticCustomError(
+                "requirement", "{text} is not a requirement such as transformers>=5", {"text": repr(requirement)}
+            ) from None
+    return given
+
+
+Requirements: TypeAlias = Annotated[tuple[StrictStr, ...], AfterValidator(_requirements)]
+"""What must be installed."""
 
 
 LARGEST_SIDE = 4096

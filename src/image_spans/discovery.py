@@ -12,10 +12,13 @@ import os
 import pkgutil
 import sys
 import zlib
+from collections.abc import Iterable
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from packaging.requirements import Requirement
 
 from image_spans.errors import ConfigError, nearest, words
 
@@ -43,6 +46,18 @@ def installed(distribution: str) -> str | None:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def unmet(requirements: Iterable[str]) -> str | None:
+    """The first of these requirements that what is installed does not meet, in words; None: it meets all."""
+    for text in requirements:
+        requirement = Requirement(text)
+        version = installed(requirement.name)
+        if version is None:
+            return f"it requires {text}, which is not installed"
+        if not requirement.specifier.contains(version, prereleases=True):
+            return f"it requires {text}; installed is {version}"
+    return None
 
 
 def is_reference(name: str) -> bool:

@@ -23,9 +23,9 @@ from hypothesis.errors import FlakyFailure, NoSuchExample
 from image_spans import checks, strategies
 from image_spans.case import Bench, Case
 from image_spans.conversation import Conversation, Text, parse_conversation
-from image_spans.diagnosis import diagnose
+from image_spans.diagnosis import diagnosed
 from image_spans.errors import words
-from image_spans.findings import UNKNOWN, Cause, Finding, strip_of
+from image_spans.findings import Cause, Finding
 from image_spans.foreign import MISBEHAVIOUR, Foreign
 from image_spans.subject import Subject
 
@@ -456,25 +456,6 @@ def spells(conversation: Conversation, tokens: Sequence[str]) -> bool:
     """Whether a text of a conversation spells one of these tokens."""
     texts = [part.text for message in conversation.messages for part in message.parts if isinstance(part, Text)]
     return any(token in text for token in tokens for text in texts)
-
-
-def diagnosed(case: Case, finding: Finding) -> Finding:
-    """A finding with its cause and the ids around the fault."""
-    if finding.strip is not None or finding.conversation is None:
-        return finding
-    try:  # this asks the tokenizer, the rule and the grammar again
-        return case.bench.foreign.call(lambda: f"diagnosing {finding.headline}", _diagnosed, case, finding)
-    except Exception as error:
-        did = str(error) if isinstance(error, MISBEHAVIOUR) else f"raised {words(error)}"
-        return finding.having(cause=Cause(UNKNOWN.name, f"cause unknown: looking for it {did}"))
-
-
-def _diagnosed(case: Case, finding: Finding) -> Finding:
-    strip = None
-    if case.encoding is not None and finding.at is not None:
-        note = f"expected {finding.expected}" if finding.expected else "here"
-        strip = strip_of(case.encoding.ids, finding.at, case.id_name, ascii(note)[1:-1])
-    return finding.having(cause=diagnose(case, finding), strip=strip)
 
 
 def verify(subject: Subject, conversation: Conversation, *names: str, timeout: float = 0.0) -> None:

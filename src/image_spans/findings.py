@@ -37,6 +37,10 @@ class Finding(AssertionError):
     """The ids around the fault as text, and a line that points at it."""
     reproduce: tuple[str, ...] = ()
     """A command for the shell and a line of Python, each of which repeats it."""
+    sample: int | None = None
+    """Which of several samples it is, where ids were verified: the row of a batch, or what the caller named it."""
+    as_read: bool = False
+    """Whether the conversation is what ids tell of, and not what a pipeline was given."""
     facts: dict[str, Any] = field(default_factory=dict, compare=False)
     """What the check knows beyond the message; the diagnosis reads it."""
 
@@ -48,7 +52,8 @@ class Finding(AssertionError):
     @property
     def headline(self) -> str:
         """The first line of the report."""
-        return one_line(f"{self.subject} breaks {self.check}: {self.message}")
+        which = "" if self.sample is None else f" (sample {self.sample})"
+        return one_line(f"{self.subject}{which} breaks {self.check}: {self.message}")
 
     def having(self, **changes: Any) -> Finding:
         """A copy with some fields changed."""
@@ -57,7 +62,8 @@ class Finding(AssertionError):
     def __str__(self) -> str:
         lines = [self.headline, "", f"  Cause       {one_line(self.cause.sentence)}"]
         if self.conversation is not None:
-            lines.append(f"  Smallest    {outline(self.conversation)}")
+            label = "Smallest" if not self.as_read else "Read as"
+            lines.append(f"  {label:<11} {outline(self.conversation)}")
         if self.strip is not None:
             lines.append(f"  Ids         {self.strip[0]}")
             lines.append(f"              {self.strip[1]}")
@@ -67,7 +73,7 @@ class Finding(AssertionError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         fields = (self.check, self.message, self.subject, self.conversation, self.cause, self.at, self.expected)
-        return type(self), (*fields, self.strip, self.reproduce)
+        return type(self), (*fields, self.strip, self.reproduce, self.sample, self.as_read)
 
 
 def one_line(text: str) -> str:

@@ -15,10 +15,11 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, StrictStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from image_spans import checks
-from image_spans.contract import Input, Model
+from image_spans import checks, discovery
+from image_spans.contract import Input, Model, Requirements
 from image_spans.conversation import Conversation, Text, parse_conversation
 from image_spans.errors import nearest
+from image_spans.image_backends import NAMES, ImageBackend
 
 TO_BE_WRITTEN = "TODO: why"
 """The reason in the YAML to paste; it is refused until somebody has written one."""
@@ -32,6 +33,16 @@ def _check(name: Any) -> Any:
     return name
 
 
+def _image_backend(name: Any) -> Any:
+    if name not in NAMES:
+        raise PydanticCustomError(
+            "image_backend",
+            "unknown image backend {name}{hint}",
+            {"name": repr(name), "hint": nearest(str(name), NAMES)},
+        )
+    return name
+
+
 class KnownFailure(Model):
     """One entry of ``known_failures``."""
 
@@ -40,6 +51,10 @@ class KnownFailure(Model):
     fingerprint: StrictStr
     example: StrictStr | None = None
     """The code of a conversation that shows it; none for a check that judges no conversation."""
+    requires: Requirements = ()
+    """What must be installed for it to show, such as ``torchvision``; else it does not count."""
+    image_backend: Annotated[ImageBackend, BeforeValidator(_image_backend)] | None = None
+    """The image backend on which it shows; on the other one it does not count."""
 
     @field_validator("reason")
     @classmethod
@@ -81,6 +96,16 @@ class KnownFailure(Model):
             raise _at("check", "the required key 'example' is missing: the conversation that shows the failure")
         return self
 
+    def idle(self, image_backend: str | None) -> str | None:
+        """Why it does not count in this run; None: it does.
+
+        Args:
+            image_backend: the one under test; None where a subject is none of ours to build.
+        """
+        if self.image_backend not in (None, image_backend):
+            return f"it is one of the image backend {self.image_backend}"
+        return discovery.unmet(self.requires)
+
     @cached_property
     def conversation(self) -> Conversation | None:
         """The recorded example."""
@@ -91,10 +116,18 @@ def _at(key: str, text: str) -> PydanticCustomError:
     return PydanticCustomError("known_failure", "{text}", {"text": text, "where": key})
 
 
-def problems(known: Sequence[KnownFailure], limits: Input) -> Iterator[tuple[int, str, str]]:
+def problems(
+    known: Sequence[KnownFailure], limits: Input, image_backend: str | None = None
+) -> Iterator[tuple[int, str, str]]:
     """What is wrong with entries that are right by themselves: index, key, and the words."""
     firsts: dict[str, int] = {}
     for index, one in enumerate(known):
+        if one.image_backend is not None and image_backend is None:
+            yield (
+                index,
+                "image_backend",
+                "the subject is not built by image_spans.processors:build, so it has none to name",
+            )
         if one.fingerprint in firsts:
             where = f"known_failures[{firsts[one.fingerprint]}]"
             yield index, "fingerprint", f"{one.fingerprint} is known already, by {where}; remove one of them"

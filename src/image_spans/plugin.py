@@ -43,6 +43,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         help="how long one call of a pipeline may take (default: 60; 0: any time)",
     )
+    group.addoption(
+        "--spans-image-backend",
+        metavar="NAME",
+        help="pil (the default) or torchvision: on what image_spans.processors:build makes image processors",
+    )
     group.addoption("--spans-findings", metavar="FILE", help="write all findings to this file, as JSON lines")
     group.addoption(
         "--spans-accept",
@@ -191,7 +196,7 @@ def _refuse_options_without_file(config: pytest.Config) -> None:
 
 _NEED_SUBJECTS = (
     *("spans_checks", "spans_conversation", "spans_fetch", "spans_timeout", "spans_require_all"),
-    *("spans_findings", "spans_accept", "spans_lock"),
+    *("spans_findings", "spans_accept", "spans_lock", "spans_image_backend"),
 )
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+from image_spans import image_backends
 from image_spans.errors import ConfigError, Unavailable, nearest, words
 from image_spans.tokenizers.transformers import library
 from image_spans.training.byte_bpe import backend
@@ -31,13 +32,14 @@ def build(
     adds_bos: bool = True,
     options: Mapping[str, Any] | None = None,
     file: str | None = None,
+    image_backend: str = image_backends.DEFAULT,
 ) -> Any:
     """A processor of transformers; all classes are those of the installed release.
 
     Args:
         processor: its class, such as ``LlavaProcessor``.
-        image_processor: the class of its image processor, such as ``LlavaImageProcessor``; that of the PIL backend is
-            taken, which needs no torch.
+        image_processor: the class of its image processor by its plain name, such as ``LlavaImageProcessor``, whatever
+            the installed release calls it.
         sizes: keywords of the image processor.
         attributes: set on the image processor afterwards, as some checkpoints do (``image_seq_length``).
         tokens: attribute of the tokenizer to token, such as ``{image_token: <image>}``; also ``sep_token``.
@@ -46,13 +48,15 @@ def build(
         adds_bos: whether the tokenizer puts BOS in front of every text.
         options: further keywords of the processor.
         file: a ``tokenizer.json`` to use instead of a small byte-level BPE that is trained on the spot.
+        image_backend: ``pil``, which needs no torch, or ``torchvision``.
 
     Raises:
         ConfigError: a class does not exist or does not take these keywords; one line.
-        Unavailable: a class needs a library that is not installed.
+        Unavailable: a class needs a library that is not installed, or is not made for the image backend.
     """
     transformers = library()
-    images = _made(_image_class(transformers, image_processor), image_processor, dict(sizes or {}))
+    image_class = image_backends.image_class(transformers, image_processor, image_backends.named(image_backend))
+    images = _made(image_class, image_processor, dict(sizes or {}))
     for name, value in (attributes or {}).items():
         setattr(images, name, value)
     named = {**NAMED, **(tokens or {}), **({"bos_token": bos} if bos else {})}
@@ -78,11 +82,6 @@ def _class(transformers: Any, name: str) -> Any:
         backends = ", ".join(getattr(cls, "_backends", ()))
         raise Unavailable(f"{name} needs what is not installed: {backends}")
     return cls
-
-
-def _image_class(transformers: Any, name: str) -> Any:
-    """The class of the PIL backend: called ``...Pil`` in the releases where the plain name is another one's."""
-    return _class(transformers, f"{name}Pil" if hasattr(transformers, f"{name}Pil") else name)
 
 
 def _made(cls: Any, name: str, keywords: dict[str, Any]) -> Any:

@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from image_spans import checks, config, discovery, strategies
+from image_spans import checks, config, discovery, image_backends, strategies
 from image_spans.conversation import Conversation, parse_conversation
-from image_spans.engine import FAMILIES, Engine, Pass, diagnosed, profile_of
+from image_spans.diagnosis import diagnosed
+from image_spans.engine import FAMILIES, Engine, Pass, profile_of
 from image_spans.errors import ConfigError, Unavailable, words
 from image_spans.findings import Cause, Finding, one_line
 from image_spans.foreign import MISBEHAVIOUR, Foreign
@@ -50,6 +51,8 @@ _ITEM = re.compile(
 
 FIRST_CHECK = "contract.tokens"
 """The check that says when a subject cannot be loaded; the others are blocked by it."""
+PATHS = "paths.agree"
+"""The check that calls the paths of a subject; one of them may be absent and the check still apply."""
 LOCKED = "lock.same"
 """What the item is called that compares a subject with the lock; it is no check of a pipeline."""
 DEFAULT_TIMEOUT = 60.0
@@ -116,7 +119,10 @@ class Session:
         self._config = pytest_config
         self._chosen = _chosen_checks(pytest_config.getoption("spans_checks"))
         self._only = _only(pytest_config.getoption("spans_conversation"))
+        self.image_backend = _image_backend(pytest_config.getoption("spans_image_backend"))
+        """The one that was asked for; None: each subject is built on the usual one."""
         self.files = {path: self._read(path) for path in paths}
+        self._refuse_a_backend_that_nothing_takes()
         self._replays = {
             (spec.path, spec.name): _replay(spec)
             for file in self.files.values()
@@ -157,6 +163,8 @@ class Session:
 
     def _read(self, path: Path) -> _File:
         specs = config.read(path)
+        if self.image_backend is not None:
+            specs = [spec.on(self.image_backend) for spec in specs]
         missing: dict[str, str] = {}
         for spec in specs:
             # xdist's workers find what the controller has fetched.
@@ -168,12 +176,30 @@ class Session:
             reason = spec.missing()
             if reason is not None:
                 missing.setdefault(spec.name, reason)
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
-        if missing and self._config.getoption("spans_require_all"):
-            raise ConfigError(f"{path.name}: --spans-require-all, but {len(missing)} cannot be had: {reasons}")
+        if self._config.getoption("spans_require_all"):
+            paths = {
+                f"{spec.name} (the path {name})": reason
+                for spec in specs
+                if spec.name not in missing
+                for name, reason in spec.missing_paths().items()
+            }
+            absent = missing | paths
+            if absent:
+                raise ConfigError(
+                    f"{path.name}: --spans-require-all, but {len(absent)} cannot be had: {_by_reason(absent)}"
+                )
         if len(missing) == len(specs):
+            reasons = _by_reason(missing)
             raise ConfigError(f"{path.name}: none of its subjects can be had, so nothing would be tested: {reasons}")
         return _File(specs, missing)
+
+    def _refuse_a_backend_that_nothing_takes(self) -> None:
+        specs = [spec for file in self.files.values() for spec in file.specs]
+        if self.image_backend is not None and not any(_is_on(spec, self.image_backend) for spec in specs):
+            raise ConfigError(
+                f"--spans-image-backend: nothing would be tested on {self.image_backend}: no subject is built by "
+                "image_spans.processors:build and leaves the choice"
+            )
 
     def _refuse_checks_that_apply_nowhere(self, option: str | None) -> None:
         families = ("once", *FAMILIES)
@@ -467,13 +493,17 @@ class Session:
             command += f" --spans-conversation {_quoted(code)}"
         if known:
             command += " --runxfail"  # else it ends as expected, and tells nothing
+        backend = ""
+        if self.image_backend is not None and _is_on(item.spec, self.image_backend):
+            command += f" --spans-image-backend={self.image_backend}"
+            backend = f", image_backend={self.image_backend!r}"
         timeout = ""
         if finding.cause.name == "does-not-end":
             command += f" --spans-timeout={self.foreign.limit:g}"
             timeout = f", timeout={self.foreign.limit:g}"
         yaml = _relative(item.spec.path, here)
         where = "" if yaml == config.DEFAULT_FILE else f", {yaml!a}"
-        load = f"load_subject({finding.subject!r}{where})"
+        load = f"load_subject({finding.subject!r}{where}{backend})"
         return command, f"from image_spans import *; verify({load}, {code}, {finding.check!r}{timeout})"
 
     def _load(self, item: _Item) -> Subject:
@@ -632,6 +662,8 @@ class Session:
     def header(self) -> list[str]:
         """Which files, how many subjects, which are skipped and why."""
         lines = []
+        if self.image_backend is not None:
+            lines.append(f"image-spans: image backend {self.image_backend}, where a subject leaves the choice")
         for path, file in self.files.items():
             shown = _relative(path, self._config.rootpath)
             skipped = f", {len(file.missing)} skipped" if file.missing else ""
@@ -668,8 +700,8 @@ class Session:
         """Check and reason to the subjects to which it did not apply, of those of which everything else was judged."""
         whole = [
             spec
-            for path, file in self.files.items()
-            for spec, items in self._items(path).items()
+            for yaml, file in self.files.items()
+            for spec, items in self._items(yaml).items()
             if spec.name not in file.missing and items <= self.ledger.ran(spec)
         ]
         found: dict[tuple[str, str], list[str]] = {}
@@ -678,6 +710,8 @@ class Session:
                 reason = _why_inapplicable(spec, check)
                 if reason is not None:
                     found.setdefault((name, reason), []).append(self.shown(spec))
+                for path, why in spec.missing_paths().items() if name == PATHS else ():
+                    found.setdefault((name, f"the path {path}: {why}"), []).append(self.shown(spec))
         return found
 
     def _why_nothing(self, path: Path) -> str:
@@ -709,9 +743,14 @@ class Session:
         """Of every known failure that was not seen: whether it is stale, and a line about it."""
         whole = self._only is None and self._chosen is None
         for path, file in self.files.items():
-            if not any(spec.known_failures for spec in file.specs):
+            if not any(spec.recorded_failures for spec in file.specs):
                 continue
             for spec, items in self._items(path).items():
+                for known in spec.recorded_failures if self.ledger.ran(spec) else ():
+                    why_idle = known.idle(spec.image_backend)
+                    if why_idle is not None:
+                        what = f"known failure {known.fingerprint} of {self.shown(spec)}"
+                        yield False, one_line(f"{what} does not count: {why_idle}")
                 for known in spec.known_failures:
                     verdict = self.ledger.verdict(spec, known, items if whole else set())
                     if verdict is not None:
@@ -830,6 +869,29 @@ def _quoted(text: str) -> str:
     """An argument for the shell, in double quotes where that is all it takes: a conversation holds single ones."""
     # Between double quotes the shell keeps a backslash that stands before a letter or a single quote.
     return shlex.quote(text) if re.search(r'["$`!]|\\\\|\\$', text) else f'"{text}"'
+
+
+def _by_reason(missing: dict[str, str]) -> str:
+    """The reasons, each with what it keeps away: one package may be what all of them lack."""
+    names: dict[str, list[str]] = {}
+    for name, reason in missing.items():
+        names.setdefault(reason, []).append(name)
+    few = {
+        reason: given if len(given) <= 3 else [*given[:2], f"{len(given) - 2} more"] for reason, given in names.items()
+    }
+    return "; ".join(f"{', '.join(given)}: {reason}" for reason, given in few.items())
+
+
+def _is_on(spec: config.SubjectSpec, image_backend: image_backends.ImageBackend) -> bool:
+    """Whether a subject is on this image backend, by the option or by itself."""
+    return spec.image_backend == image_backend
+
+
+def _image_backend(option: str | None) -> image_backends.ImageBackend | None:
+    try:
+        return None if option is None else image_backends.named(option)
+    except ConfigError as error:
+        raise ConfigError(f"--spans-image-backend: {error}") from None
 
 
 def _why_inapplicable(spec: config.SubjectSpec, check: checks.Check) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from image_spans.conversation import Conversation, Text
 from image_spans.slicing import minicpm
-from mutants import CHAT, PAD, TEXT_ONLY, mutant
+from mutants import CHAT, PAD, SLICE, TEXT_ONLY, mutant
 
 TWO_ROLES = {role: CHAT[role] for role in ("user", "assistant")}
 LEARNED = {"returns": ("image_bounds", "labels"), "template": CHAT}
@@ -155,9 +155,10 @@ def scheduler_predicts_with_another_resolution(tokenizer, conversation, right):
 @mutant("geometry.agrees", cause="pixels-differ-fewer", returns=("pixels",), harmless={"slices": None})
 def tiles_are_counted_and_one_less_is_cut(tokenizer, conversation, right):
     """F9, mlx-vlm#1919 alike: the prompt has an overview for every sliced image, the array of pixels holds none."""
-    slots = sum(slots for _, slots in features_of(conversation))
-    overviews = 4 * sum(minicpm.layout(image.width, image.height, 1).sliced for image in conversation.images)
-    return {**right(conversation), "pixels": slots - overviews}
+    made = right(conversation)
+    sliced = [minicpm.layout(image.width, image.height, 1).sliced for image in conversation.images]
+    overviews = 4 * sum(sliced) if SLICE in made["input_ids"] else 0
+    return {**made, "pixels": made["input_ids"].count(PAD) - overviews}
 
 
 # ---------------------------------------------------------------- F14: a wrong number of images

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from image_spans import strategies
-from image_spans.engine import FAMILIES, Engine, diagnosed
+from image_spans.diagnosis import diagnosed
+from image_spans.engine import FAMILIES, Engine
 from image_spans.findings import Finding
 from image_spans.subject import Subject
 

@@ -481,7 +481,7 @@ def slots_are_negative_ids(tokenizer, conversation, right):
 # ---------------------------------------------------------------- F4, F6, F14: paths
 
 
-@mutant("paths.agree", cause="paths-differ", entry="path", harmless=Harmless(tokenizer=Dummy))
+@mutant("paths.agree", cause="path-other-differs", entry="path", harmless=Harmless(tokenizer=Dummy))
 def fast_path_adds_blanks(tokenizer, conversation, right):
     """F3, transformers#24569: the fast tokenizer puts a blank in front of text behind a marker, the slow one none."""
     return assembled(
@@ -492,7 +492,7 @@ def fast_path_adds_blanks(tokenizer, conversation, right):
     )
 
 
-@mutant("paths.agree", cause="paths-differ", entry="path", harmless=ONE_IMAGE)
+@mutant("paths.agree", cause="path-other-raised-IndexError", entry="path", harmless=ONE_IMAGE)
 def offline_path_pops_too_often(tokenizer, conversation, right):
     """F6, vllm PR#53999: two paths, of which one validates and the other crashes."""
     stored = list(conversation.images)[:1]
@@ -501,7 +501,7 @@ def offline_path_pops_too_often(tokenizer, conversation, right):
     return right(conversation)
 
 
-@mutant("paths.agree", cause="paths-differ", entry="path", bos=True, harmless={"bos": "none"})
+@mutant("paths.agree", cause="path-other-differs", entry="path", bos=True, harmless={"bos": "none"})
 def server_path_adds_bos_again(tokenizer, conversation, right):
     """F1, sglang PR#26505: the server's ids are right, the offline path has a second BOS."""
     given = right(conversation)["input_ids"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,13 @@ def example(pytester, monkeypatch):
     return pytester
 
 
+def repair(example):
+    module = example.path / "my_data.py"
+    naive = "ids += tokenizer.encode(text)[1:]  # remove bos"
+    assert naive in module.read_text()
+    module.write_text(module.read_text().replace(naive, "ids += tokenizer.encode(text, add_special_tokens=False)"))
+
+
 def test_naive_code_fails_as_shown(example):
     result = example.runpytest_subprocess("-p", "image_spans.plugin", "-k", "start-spans.matched")
     assert result.ret == 1
@@ -31,10 +39,7 @@ def test_naive_code_fails_as_shown(example):
 
 
 def test_repaired_code_is_green(example):
-    module = example.path / "my_data.py"
-    naive = "ids += tokenizer.encode(text)[1:]  # remove bos"
-    assert naive in module.read_text()
-    module.write_text(module.read_text().replace(naive, "ids += tokenizer.encode(text, add_special_tokens=False)"))
+    repair(example)
     result = example.runpytest_subprocess("-p", "image_spans.plugin")
     assert result.ret == 0
     result.stdout.fnmatch_lines(["my-model*ok 2*ok 7*"])
@@ -42,9 +47,8 @@ def test_repaired_code_is_green(example):
 
 def test_a_change_of_the_lock_is_told_as_shown(example, monkeypatch):
     monkeypatch.delenv("CI", raising=False)  # where the lock is not recorded
-    module, yaml = example.path / "my_data.py", example.path / "tokenizers_under_test.yaml"
-    naive = "ids += tokenizer.encode(text)[1:]  # remove bos"
-    module.write_text(module.read_text().replace(naive, "ids += tokenizer.encode(text, add_special_tokens=False)"))
+    yaml = example.path / "tokenizers_under_test.yaml"
+    repair(example)
     assert example.runpytest_subprocess("-p", "image_spans.plugin", "-k", "locked", "--spans-lock=update").ret == 0
     order = "[<image>, </image>, <slice>,"
     assert order in yaml.read_text()
@@ -54,6 +58,13 @@ def test_a_change_of_the_lock_is_told_as_shown(example, monkeypatch):
     assert block("lock output").rstrip() in result.stdout.str()
     (line,) = [line for line in result.outlines if line.startswith("image-spans: lock: ")]
     assert line.endswith("; and every check still holds")
+
+
+def test_the_guard_stops_a_sample_as_shown(example):
+    repair(example)
+    result = example.run(sys.executable, "-c", block("guard"))
+    assert result.ret == 0
+    assert result.outlines == block("guard output").splitlines()
 
 
 def test_every_check_is_in_the_readme():

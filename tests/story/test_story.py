@@ -20,7 +20,8 @@ from image_spans.checks import checks, judge
 from image_spans.config import load, read
 from image_spans.contract import Contract
 from image_spans.conversation import Conversation, Image, Message, Text
-from image_spans.engine import FAMILIES, Engine, diagnosed, verify
+from image_spans.diagnosis import diagnosed
+from image_spans.engine import FAMILIES, Engine, verify
 from image_spans.findings import Finding
 from image_spans.subject import Subject
 from image_spans.tokenizers import observe

@@ -88,3 +88,23 @@ def with_a_sentence(layout, contract, number):
 
 def _bracketed(block):
     yield from (Fixed("\n\n"), Marker("image_open"), Slots(block.slots), Marker("image_close"), Fixed("\n\n"))
+
+
+def tiles_with_ends(layout, contract, number):
+    """Command A Vision: a token behind each tile of four placeholders; how many, the layout does not say."""
+    yield Marker("image_open")
+    for _ in range(layout.slots // 4):
+        yield from (Slots(4), Marker("end"))
+    yield Marker("image_close")
+
+
+def canvas(output, processor, sizes, *, per):
+    """Llama 4: so many for each tile of ``aspect_ratios``, and for the whole image where there are several."""
+    return [
+        per * (int(rows) * int(columns) + (int(rows) * int(columns) > 1)) for rows, columns in output["aspect_ratios"]
+    ]
+
+
+def tiles_of_each(output, processor, sizes, *, per):
+    """Perception LM: so many for each tile; ``pixel_values`` holds the tiles of one image after the other."""
+    return [per * len(tiles) for tiles in output["pixel_values"]]

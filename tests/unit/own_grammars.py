@@ -58,3 +58,8 @@ def tiles(width: int, height: int, number_of_images: int, *, side: int = 100, mo
     block = Block(1, slots)
     columns, rows = (min(-(-length // side), most) for length in (width, height))
     return Layout(block, ((block,) * columns,) * rows if columns * rows > 1 else ())
+
+
+def captioned(layout: Layout, contract: Contract, number: int) -> list[Element]:
+    """A run of placeholders behind a caption, which parts it from the one before."""
+    return [Fixed("i:"), Slots(layout.slots)]

@@ -21,6 +21,7 @@ WORDS = {
     "hypothesis": {"hypothesis"},
     "tokenizers": LIBRARIES,
     "pytest": {"pytest", "_pytest"},
+    "torch": {"torch"},
 }
 
 
@@ -90,6 +91,20 @@ def test_the_package_and_the_plugin_load_their_parts_on_first_use():
             modules += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
             for module in modules:
                 assert module == "pytest" or module.partition(".")[0] in sys.stdlib_module_names, f"{name}: {module}"
+
+
+def test_the_guard_loads_no_tokenizer_library_and_not_hypothesis():
+    code = "import sys, image_spans.guard; print(sorted({n.partition('.')[0] for n in sys.modules}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(SOURCES.parent), "PATH": ""},
+    )
+    assert not set(ast.literal_eval(done.stdout)) & (WORDS["heavy"] | WORDS["pytest"]) - {
+        *("pydantic", "pydantic_core", "numpy")
+    }
 
 
 def test_loading_the_plugin_is_cheap():

@@ -13,9 +13,8 @@ from image_spans.case import Bench
 from image_spans.checks import judge
 from image_spans.contract import Contract
 from image_spans.conversation import Conversation, Image, Message, Text, resized
-from image_spans.diagnosis import EXPLANATIONS, diagnose
+from image_spans.diagnosis import EXPLANATIONS, diagnose, diagnosed
 from image_spans.diagnosis.rivals import Fit, decide, structures
-from image_spans.engine import diagnosed
 from image_spans.findings import UNKNOWN, Cause, Finding
 from image_spans.pipelines import reference
 from image_spans.subject import Subject

@@ -8,7 +8,8 @@ from image_spans import checks
 from image_spans.case import Bench
 from image_spans.checks.contract import LONG
 from image_spans.conversation import Conversation, Image, Message, Text
-from image_spans.engine import diagnosed, verify
+from image_spans.diagnosis import diagnosed
+from image_spans.engine import verify
 from image_spans.errors import ConfigError
 from image_spans.findings import Finding
 from support import MARKERS, ToyTokenizer, contract, subject
@@ -177,10 +178,19 @@ def test_a_path_that_raises():
     one = subject(paths={"cached": broken})
     verdict = checks.judge(Bench(one).case(ONE), "paths.agree")
     assert verdict.message == "the path cached raised KeyError: 'x'"
+    assert diagnosed(Bench(one).case(ONE), verdict).cause.name == "path-cached-raised-KeyError"
     other = subject(paths={"cached": lambda conversation: [*SPAN, A, A]})
     verdict = checks.judge(Bench(other).case(ONE), "paths.agree")
     assert verdict.message == "the path cached gives 8 ids instead of 7, other from position 7"
-    assert diagnosed(Bench(other).case(ONE), verdict).cause.name == "paths-differ"
+    assert diagnosed(Bench(other).case(ONE), verdict).cause.name == "path-cached-differs"
+
+
+def test_what_is_known_of_one_path_does_not_hide_another():
+    names = set()
+    for path in ("in one go", "in two"):
+        case = Bench(subject(paths={path: lambda conversation: [*SPAN, A, A]})).case(ONE)
+        names.add(diagnosed(case, checks.judge(case, "paths.agree")).fingerprint)
+    assert names == {"paths.agree/path-in-one-go-differs", "paths.agree/path-in-two-differs"}
 
 
 def test_typed_bos_text():

@@ -11,7 +11,8 @@ from hypothesis.database import InMemoryExampleDatabase
 from image_spans import checks, strategies
 from image_spans.case import Bench
 from image_spans.conversation import Conversation, Image, Message, Text, parse_conversation
-from image_spans.engine import FAMILIES, Engine, diagnosed, profile_of, spellings, verify
+from image_spans.diagnosis import diagnosed
+from image_spans.engine import FAMILIES, Engine, profile_of, spellings, verify
 from image_spans.errors import ConfigError
 from image_spans.findings import Finding
 from image_spans.pipelines import reference

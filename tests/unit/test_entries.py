@@ -11,7 +11,7 @@ import pytest
 from image_spans import checks
 from image_spans.case import Bench
 from image_spans.conversation import Conversation, Image, Message, Text
-from image_spans.engine import diagnosed
+from image_spans.diagnosis import diagnosed
 from image_spans.findings import Finding
 from image_spans.pipelines import reference
 from image_spans.subject import BadEncoding, as_rows

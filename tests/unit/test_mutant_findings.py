@@ -10,7 +10,7 @@ from image_spans.checks import judge
 from image_spans.checks.contract import bos
 from image_spans.checks.text import LONG
 from image_spans.conversation import Conversation, Image, Message, Text
-from image_spans.engine import diagnosed
+from image_spans.diagnosis import diagnosed
 from image_spans.findings import Finding
 from image_spans.subject import Subject
 from image_spans.tokenizers import adapt, observe

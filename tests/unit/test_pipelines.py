@@ -305,6 +305,7 @@ def test_names():
         "nested_slices",
         "placeholder_run",
         "processor",
+        "processor_backends",
         "processor_flat",
         "processor_lists",
         "rows",

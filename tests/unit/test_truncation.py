@@ -23,7 +23,8 @@ from image_spans.checks.truncation import (
     _without,
 )
 from image_spans.conversation import Conversation, Image, Message, Text
-from image_spans.engine import Engine, diagnosed
+from image_spans.diagnosis import diagnosed
+from image_spans.engine import Engine
 from image_spans.findings import Finding
 from image_spans.pipelines import reference
 from image_spans.strategies import Profile

@@ -23,6 +23,12 @@ FILL = {"labels": -100, "attention_mask": 0, "token_type_ids": 0}
 Batch: TypeAlias = tuple[Sequence[Conversation], str]
 
 
+def filling(contract: Contract, key: str) -> int | None:
+    """What stands in a side array on the padding of a batch; None where that is left open."""
+    fill: int | None = contract.batch_fill.get(key, FILL.get(key))  # type: ignore[call-overload]
+    return fill
+
+
 def _no_batch(contract: Contract, abilities: frozenset[str]) -> str | None:
     return None if "batch" in abilities else "the pipeline has no batch entry"
 
@@ -138,7 +144,7 @@ def _judge_array(
     batch: Batch,
 ) -> Finding | None:
     alone = single.arrays.get(key) or ([1] * len(single.ids) if key == "attention_mask" else None)
-    fill = case.subject.contract.batch_fill.get(key, FILL.get(key))  # type: ignore[call-overload]
+    fill = filling(case.subject.contract, key)
     if alone is not None:
         here = list(given[own])
         if key == "position_ids":

@@ -31,16 +31,31 @@ def _no_labels(contract: Contract, abilities: frozenset[str]) -> str | None:
 def cover_answers(case: Case) -> Verdict:
     """Labelled positions are the answers, turn by turn; no image token, BOS or padding is labelled (I12)."""
     labels = _at_their_ids(case)
-    first_wrong: int | None = None
+    if found := misplaced(case):
+        return found
+    gaps = [list(case.found.places(gap)) for gap in range(len(case.expected.gaps))]
+    text_places = [at for places in gaps for at in places]
+    anything = any(labels[at] != IGNORED for at in text_places)
+    for gap, places in enumerate(gaps):
+        found = _judge_gap(case, gap, places, labels, anything)
+        if found is not None:
+            return found
+    return None
+
+
+def misplaced(case: Case) -> Finding | None:
+    """A label that is another id than the one it stands for, or that stands on an image token or BOS."""
+    labels = _at_their_ids(case)
     labelled_tokens: list[int] = []
+    text_begins = 0
+    places: list[int] = []
     for start, end in zip(case.found.starts, case.found.ends, strict=True):
         if labels[start:end] != [IGNORED] * (end - start):  # slices compare fast, and runs of placeholders are long
             labelled_tokens += [at for at in range(start, end) if labels[at] != IGNORED]
-    gaps = [list(case.found.places(gap)) for gap in range(len(case.expected.gaps))]
-    text_places = [at for places in gaps for at in places]
-    for at in (*labelled_tokens, *text_places, *case.found.bos):
-        if labels[at] not in (IGNORED, case.ids[at]):
-            first_wrong = at if first_wrong is None else min(at, first_wrong)
+        places += range(text_begins, start)
+        text_begins = end
+    places += [*range(text_begins, len(labels)), *labelled_tokens]
+    first_wrong = min((at for at in places if labels[at] not in (IGNORED, case.ids[at])), default=None)
     if first_wrong is not None:
         return _wrong(case, labels, first_wrong)
     for what, positions in (("BOS", case.found.bos), ("an image token", labelled_tokens)):
@@ -49,12 +64,15 @@ def cover_answers(case: Case) -> Verdict:
                 return case.finding(
                     "labels.cover_answers", f"{what} is labelled, at {at}", at=at, expected="no label", structural=what
                 )
-    anything = any(labels[at] != IGNORED for at in text_places)
-    for gap, places in enumerate(gaps):
-        found = _judge_gap(case, gap, places, labels, anything)
-        if found is not None:
-            return found
     return None
+
+
+def nothing_learned(case: Case) -> Finding | None:
+    """Labels that are all ignored; where the texts are known, :func:`cover_answers` knows whether that is right."""
+    if any(label != IGNORED for label in _at_their_ids(case)):
+        return None
+    message = f"none of {len(case.ids)} labels is learned"
+    return case.finding("labels.cover_answers", message, at=0, expected="a label", nothing=True, turn=None)
 
 
 def _at_their_ids(case: Case) -> list[int]:

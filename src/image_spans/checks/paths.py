@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from image_spans.case import Case
 from image_spans.checks import Verdict, check
+from image_spans.conversation import Conversation
 from image_spans.errors import words
 from image_spans.findings import first_difference
 from image_spans.subject import as_encoding
@@ -14,12 +18,13 @@ def agree(case: Case) -> Verdict:
     """A second call and every declared path give the same ids (I14)."""
     if case.error is not None:
         return None
-    entries = {"a second call": case.subject.pipeline, **{f"the path {n}": p for n, p in case.subject.paths.items()}}
-    for name, entry in entries.items():
+    again: tuple[str | None, Callable[[Conversation], Any]] = (None, case.subject.pipeline)
+    for path, entry in (again, *case.subject.paths.items()):
+        name = "a second call" if path is None else f"the path {path}"
         try:
             other = as_encoding(case.bench.run(entry, case.conversation)).ids
         except Exception as error:
-            return case.finding("paths.agree", f"{name} raised {words(error)}", path=name)
+            return case.finding("paths.agree", f"{name} raised {words(error)}", path=path, crashed=error)
         if other != case.ids:
             at = first_difference(case.ids, other)
             got = case.id_name(other[at]) if at < len(other) else "nothing"
@@ -28,6 +33,6 @@ def agree(case: Case) -> Verdict:
                 f"{name} gives {len(other)} ids instead of {len(case.ids)}, other from position {at}",
                 at=at,
                 expected=f"{got} ({name})",
-                path=name,
+                path=path,
             )
     return None

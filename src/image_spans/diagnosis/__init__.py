@@ -23,7 +23,9 @@ from image_spans.diagnosis.markers import as_text, deleted, markers, refusal, ty
 from image_spans.diagnosis.rivals import among, other_sizes, structures
 from image_spans.diagnosis.slots import bounds, cut_at_limit, moved, slot_count
 from image_spans.diagnosis.text import special, text
-from image_spans.findings import UNKNOWN, Cause, Finding
+from image_spans.errors import words
+from image_spans.findings import UNKNOWN, Cause, Finding, strip_of
+from image_spans.foreign import MISBEHAVIOUR
 
 Explanation: TypeAlias = Callable[[Case, Finding], "Cause | None"]
 
@@ -39,6 +41,29 @@ def diagnose(case: Case, finding: Finding) -> Cause:
         if cause is not None:
             return cause
     return UNKNOWN
+
+
+def diagnosed(case: Case, finding: Finding) -> Finding:
+    """A finding with its cause and the ids around the fault."""
+    if finding.strip is not None or finding.conversation is None:
+        return finding
+    try:  # this asks the tokenizer, the rule and the grammar again
+        return case.bench.foreign.call(lambda: f"diagnosing {finding.headline}", _diagnosed, case, finding)
+    except Exception as error:
+        did = str(error) if isinstance(error, MISBEHAVIOUR) else f"raised {words(error)}"
+        return finding.having(cause=Cause(UNKNOWN.name, f"cause unknown: looking for it {did}"))
+
+
+def _diagnosed(case: Case, finding: Finding) -> Finding:
+    return finding.having(cause=diagnose(case, finding), strip=strip_at(case, finding))
+
+
+def strip_at(case: Case, finding: Finding) -> tuple[str, str] | None:
+    """The ids of a case around a fault, and a line that points at it."""
+    if case.encoding is None or finding.at is None:
+        return None
+    note = f"expected {finding.expected}" if finding.expected else "here"
+    return strip_of(case.encoding.ids, finding.at, case.id_name, ascii(note)[1:-1])
 
 
 EXPLANATIONS: dict[str, tuple[Explanation, ...]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -13,9 +14,15 @@ from image_spans.findings import Cause, Finding
 
 def path(case: Case, finding: Finding) -> Cause | None:
     """Entries that should agree."""
-    if finding.facts.get("path") == "a second call":
+    named, error = finding.facts.get("path"), finding.facts.get("crashed")
+    if named is None:
         return Cause("keeps-state", "the pipeline remembers something from the call before")
-    return Cause("paths-differ", f"{finding.facts.get('path')} assembles the prompt in another way")
+    # With its name: what is known of one path must not hide another.
+    path = "path-" + re.sub(r"[^\w.]+", "-", named)
+    if error is None:
+        return Cause(f"{path}-differs", f"the path {named} assembles the prompt in another way")
+    kind = type(error).__name__
+    return Cause(f"{path}-raised-{kind}", f"the path {named} fails with {kind} where the pipeline does not")
 
 
 def relation(case: Case, finding: Finding) -> Cause | None:

@@ -65,6 +65,8 @@ def decide(case: Case, fits: list[Fit], probes: Probes) -> Cause | None:
             fits = holding or fits
     if not fits:
         return None
+    if case.alone:  # a sample: nobody can be asked
+        fits = _holding(fits, case) or fits
     best = min(fit.rank for fit in fits)
     causes = list({fit.cause.name: fit.cause for fit in reversed(fits) if fit.rank == best}.values())[::-1]
     if len(causes) == 1:
@@ -90,7 +92,7 @@ def encoded(case: Case, conversation: Conversation) -> Case | None:
     """What the pipeline makes of a related conversation; None where it is the same one, or outside of the contract."""
     limits = case.subject.contract.input
     inside = limits.images.least <= len(conversation.images) <= limits.images.most
-    if conversation == case.conversation or not inside or case.bench.stuck is not None:
+    if conversation == case.conversation or not inside or case.bench.stuck is not None or case.alone:
         return None
     other = case.again(conversation)
     return other if other.encoding is not None else None

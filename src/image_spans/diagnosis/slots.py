@@ -83,7 +83,7 @@ def _cut_image(case: Case, *, left: bool) -> int | str | None:
     found, wanted = case.found.tokens[::step], case.expected.tokens[::step]
     owners, gaps = case.expected.owners[::step], case.expected.gaps[::step]
     stretches = [case.found.gap(index) for index in range(len(found) + 1)][::step]
-    if len(found) > len(wanted) or not _begins(wanted, found):
+    if len(found) > len(wanted) or not begins(wanted, found):
         return None
     texts, count = case.bench.texts, len(found)
     if not all(texts.survives(ids, pieces) for ids, pieces in zip(stretches[:count], gaps[:count], strict=True)):
@@ -99,7 +99,7 @@ def _cut_image(case: Case, *, left: bool) -> int | str | None:
     return "" if owner is None else owner
 
 
-def _begins(wanted: list[Token], found: list[Token]) -> bool:
+def begins(wanted: list[Token], found: list[Token]) -> bool:
     """Whether the tokens found are the first of those wanted; of the last run a part is enough."""
     if not found:
         return True

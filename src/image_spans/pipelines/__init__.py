@@ -31,6 +31,12 @@ def lacks(name: str, entry: Entry) -> bool:
     return entry == "continue" and "earlier" not in inspect.signature(module.encode).parameters
 
 
+def missing(name: str) -> str | None:
+    """Why the reference pipeline ``name`` cannot be called here, as for want of a package; None: it can."""
+    reason: Callable[[], str | None] | None = getattr(discovery.load(__name__, name, "pipeline"), "missing", None)
+    return None if reason is None else reason()
+
+
 def problems(name: str, options: Mapping[str, Any]) -> Sequence[str]:
     """What a reference pipeline itself has to say against its options, before it is called."""
     check = getattr(discovery.load(__name__, name, "pipeline"), "problems", None)

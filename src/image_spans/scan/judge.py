@@ -11,7 +11,8 @@ from pathlib import Path
 from image_spans import checks
 from image_spans.case import Bench, Case
 from image_spans.conversation import Conversation, Text, forget_blanks
-from image_spans.engine import Engine, diagnosed, spellings
+from image_spans.diagnosis import diagnosed
+from image_spans.engine import Engine, spellings
 from image_spans.errors import words
 from image_spans.findings import Finding, one_line
 from image_spans.foreign import MISBEHAVIOUR, Foreign

@@ -14,12 +14,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, cast
 
-from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import Field, StrictBool, StrictInt, StrictStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from image_spans import discovery
-from image_spans.contract import Model, Options
+from image_spans.contract import Model, Options, Requirements
 from image_spans.errors import ConfigError, Unavailable, nearest
 from image_spans.sources import Source, TrainedSource
 from image_spans.subject import Tokenizer
@@ -49,23 +48,9 @@ class TokenizerSpec(Model):
     """tiktoken's regular expression, which a rank file does not hold."""
     ids: dict[StrictStr, StrictInt] = {}
     """Ids that the vocabulary is known to give; ``contract.tokens`` compares."""
-    requires: tuple[StrictStr, ...] = ()
+    requires: Requirements = ()
     """What must be installed besides, such as ``transformers>=5``; else the subject is skipped with that reason."""
     trust_remote_code: StrictBool = False
-
-    @field_validator("requires")
-    @classmethod
-    def _requirements(cls, given: tuple[str, ...]) -> tuple[str, ...]:
-        for requirement in given:
-            try:
-                Requirement(requirement)
-            except InvalidRequirement:
-                raise PydanticCustomError(
-                    "requirement",
-                    "{text} is not a requirement such as transformers>=5",
-                    {"text": repr(requirement)},
-                ) from None
-        return given
 
     @field_validator("backend")
     @classmethod
@@ -168,13 +153,9 @@ def load(spec: TokenizerSpec, folder: Path) -> Tokenizer:
 
 def missing(spec: TokenizerSpec) -> str | None:
     """Why the library of a spec cannot be used here, found without importing it; None: it can."""
-    for text in spec.requires:
-        requirement = Requirement(text)
-        version = discovery.installed(requirement.name)
-        if version is None:
-            return f"it requires {text}, which is not installed"
-        if not requirement.specifier.contains(version, prereleases=True):
-            return f"it requires {text}; installed is {version}"
+    reason = discovery.unmet(spec.requires)
+    if reason is not None:
+        return reason
     if spec.backend is None:
         return None
     distribution = discovery.load(__name__, spec.backend, "backend").DISTRIBUTION
