@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import (
     BeforeValidator,
     Field,
+    StrictInt,
     StrictStr,
     ValidationError,
     ValidationInfo,
@@ -108,10 +109,39 @@ class PipelineSpec(Model):
         return name
 
 
+def _several(value: Any) -> Any:
+    return value if isinstance(value, (list, tuple)) else (value,)
+
+
+class Samples(Model):
+    """Rows of one's own data that every run replays; what they may be, ``image_spans.scan`` knows."""
+
+    data: Annotated[
+        tuple[Annotated[StrictStr, Field(min_length=1)], ...], BeforeValidator(_several), Field(min_length=1)
+    ]
+    """Files, from the YAML's folder."""
+    images: StrictStr | None = None
+    """The folder of the images, from the YAML's; None: that of the data file."""
+    data_format: StrictStr | None = None
+    tag: Annotated[StrictStr, Field(min_length=1)] | None = None
+    roles: dict[StrictStr, StrictStr] = Field(default_factory=dict)
+    """Roles of the data to those of the contract."""
+    number: StrictInt = Field(default=100, ge=1, le=100_000)
+    """Of rows at most: each is encoded in every run."""
+    seed: StrictInt | None = None
+    """Chooses rows at random, which reads the files to their end; None: the first ones."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_files(cls, data: Any) -> Any:
+        return {"data": data} if isinstance(data, (str, list)) else data
+
+
 class _Entry(Model):
     tokenizer: TokenizerSpec
     pipeline: PipelineSpec
     contract: Contract
+    samples: Samples | None = None
     known_failures: tuple[KnownFailure, ...] = ()
 
     @model_validator(mode="after")
@@ -171,6 +201,7 @@ class SubjectSpec:
     """What messages call the file."""
     recorded_failures: tuple[KnownFailure, ...] = field(default=(), compare=False)
     """All that stand under ``known_failures``."""
+    samples: Samples | None = field(default=None, compare=False)
 
     def __hash__(self) -> int:
         return hash((self.path, self.name))  # the options of a spec are mappings, which have no hash
@@ -255,7 +286,8 @@ def read(path: str | os.PathLike[str] = DEFAULT_FILE) -> list[SubjectSpec]:
         where = ("subjects", name)
         line = document.line(where)
         known = entry.known_failures
-        specs.append(SubjectSpec(name, entry.tokenizer, entry.pipeline, entry.contract, file, line, label, known))
+        promised = (entry.tokenizer, entry.pipeline, entry.contract)
+        specs.append(SubjectSpec(name, *promised, file, line, label, known, entry.samples))
         for index, wrong, text in problems(known, entry.contract.input, specs[-1].image_backend):
             document.add((*where, "known_failures", index, wrong), text)
         if not discovery.is_reference(entry.pipeline.encode):

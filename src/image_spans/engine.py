@@ -22,7 +22,7 @@ from hypothesis.errors import FlakyFailure, NoSuchExample
 
 from image_spans import checks, strategies
 from image_spans.case import Bench, Case
-from image_spans.conversation import Conversation, parse_conversation
+from image_spans.conversation import Conversation, Text, parse_conversation
 from image_spans.diagnosis import diagnosed
 from image_spans.errors import words
 from image_spans.findings import Cause, Finding
@@ -84,6 +84,7 @@ class Engine:
         only: judge this conversation alone, instead of drawing.
         database: a Hypothesis example database in which failing conversations are kept, or None.
         foreign: how the code under test is called; by default without a limit of time.
+        samples: subject to conversations of somebody's data, which are judged besides those that are drawn.
     """
 
     def __init__(
@@ -94,12 +95,14 @@ class Engine:
         only: Conversation | None = None,
         database: Any = None,
         foreign: Foreign | None = None,
+        samples: Mapping[str, Sequence[Conversation]] | None = None,
     ) -> None:
         self.budget = budget
         self.foreign = foreign or Foreign()
         self.base_seed = base_seed
         self.only = only
         self.database = database
+        self._samples = samples or {}
         self.passes: dict[tuple[str, str, str], Pass] = {}
         self._benches: dict[int, Bench] = {}
         self._drawn: dict[tuple[strategies.Profile, str, str], tuple[Conversation, ...]] = {}
@@ -230,7 +233,7 @@ class Engine:
         _count(diagnosed(case, verdict) if isinstance(verdict, Finding) else verdict, tally, case.conversation)
 
     def conversations(self, subject: Subject, position: str, family: Family) -> tuple[Conversation, ...]:
-        """The conversations of a pass: kept failures first, what a check wants to see, the draws, and what is long."""
+        """The conversations of a pass: kept failures, samples, what a check wants to see, draws, and what is long."""
         if self.only is not None:
             return (self.only,)
         profile = profile_of(subject, family)
@@ -242,9 +245,23 @@ class Engine:
             for example in check.examples
             if position == ("start" if example.images else "none") and profile.holds(example)
         ]
+        fixed = [*self._samples_of(subject, profile, position, family), *fixed]
         # A long one comes last: what else shows on it is then told on what was drawn.
         short, long = ([one for one in fixed if (len(repr(one)) > _READABLE) == wanted] for wanted in (False, True))
         return tuple(dict.fromkeys([*self._kept(subject, position, family.name), *short, *drawn, *long]))
+
+    def _samples_of(
+        self, subject: Subject, profile: strategies.Profile, position: str, family: Family
+    ) -> Iterator[Conversation]:
+        """The samples whose home this pass is: the first position at which their images stand, by what they spell."""
+        samples = self._samples.get(subject.name, ()) if family.name in ("single", "hazard") else ()
+        tokens = spellings(subject) if samples else ()
+        positions = [one for one in strategies.POSITIONS if strategies.applies(one, profile)]
+        for sample in samples:
+            stands = strategies.positions_of(sample, profile)
+            home = next((one for one in positions if one in stands), positions[0])
+            if home == position and spells(sample, tokens) == family.hazard:
+                yield sample
 
     def _draw(self, profile: strategies.Profile, position: str, family: Family) -> tuple[Conversation, ...]:
         """Draws depend on the profile alone, so subjects with equal profiles share them."""
@@ -433,6 +450,12 @@ def spellings(subject: Subject) -> tuple[str, ...]:
     if subject.contract.literals.tag:
         found.append(subject.contract.literals.tag)
     return tuple(sorted(set(found)))
+
+
+def spells(conversation: Conversation, tokens: Sequence[str]) -> bool:
+    """Whether a text of a conversation spells one of these tokens."""
+    texts = [part.text for message in conversation.messages for part in message.parts if isinstance(part, Text)]
+    return any(token in text for token in tokens for text in texts)
 
 
 def verify(subject: Subject, conversation: Conversation, *names: str, timeout: float = 0.0) -> None:

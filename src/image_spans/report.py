@@ -44,6 +44,9 @@ def write_summary(reporter: pytest.TerminalReporter, session: Session, *, may_be
         _write_inapplicable(reporter, session)
         _write_loaders(reporter, session.outcomes.loaders)
     if not session.collect_only and (session.outcomes.cells or not may_be_idle):
+        if reporter.verbosity >= 0:
+            for line in session.samples():
+                reporter.write_line(f"image-spans: {line}")
         for line in session.untested():
             reporter.write_line(f"image-spans: {line}", yellow=True)
         if session.all_skipped:

@@ -40,7 +40,9 @@ from image_spans.ledger import (
 )
 from image_spans.loaders import observed
 from image_spans.lock import store, watch
+from image_spans.scan.replay import Replay, replayed
 from image_spans.subject import Subject
+from image_spans.yaml_nodes import message
 
 _ITEM = re.compile(
     r"(?P<file>.*?)::test_(?P<family>subject|locked|conversation|literals|relation|fault|limit|batch)\[(?P<id>.*)\]$"
@@ -121,6 +123,12 @@ class Session:
         """The one that was asked for; None: each subject is built on the usual one."""
         self.files = {path: self._read(path) for path in paths}
         self._refuse_a_backend_that_nothing_takes()
+        self._replays = {
+            (spec.path, spec.name): _replay(spec)
+            for file in self.files.values()
+            for spec in file.specs
+            if spec.samples is not None and spec.name not in file.missing
+        }
         self.foreign = Foreign(_seconds(pytest_config.getoption("spans_timeout")), os.dup(2))
         self.default_file = next(iter(self.files))
         self.outcomes = Outcomes()
@@ -561,6 +569,7 @@ class Session:
                 only=self._only,
                 database=profile.database,
                 foreign=self.foreign,
+                samples={name: one.conversations for (file, name), one in self._replays.items() if file == path},
             )
         return self._engines[path]
 
@@ -713,6 +722,17 @@ class Session:
         if hasattr(self._config, "workerinput") or self._config.pluginmanager.hasplugin("dsession"):
             return "it was not collected (--ignore, collect_ignore), or its tests were deselected (-k, -m, --lf)"
         return "it was found, but not collected (--ignore, collect_ignore, an addopts that names other paths)"
+
+    def samples(self) -> list[str]:
+        """What became of the samples of subjects: how many are replayed, and which rows are left out and why."""
+        lines = []
+        for (path, name), replay in self._replays.items():
+            shown = next(self.shown(spec) for spec in self.files[path].specs if spec.name == name)
+            causes = ", ".join(f"{cause} {count}" for cause, count in replay.left_out)
+            out = sum(count for _, count in replay.left_out)
+            told = f"; {out} are no conversation inside the contract ({causes})" if out else ""
+            lines.append(f"samples of {shown}: {replay.rows} rows, {len(replay.conversations)} conversations{told}")
+        return lines
 
     @property
     def collect_only(self) -> bool:
@@ -881,6 +901,14 @@ def _why_inapplicable(spec: config.SubjectSpec, check: checks.Check) -> str | No
         profile = strategies.Profile.limits(spec.contract)
         return strategies.inapplicable((check.positions or strategies.POSITIONS)[0], profile)
     return reason
+
+
+def _replay(spec: config.SubjectSpec) -> Replay:
+    try:
+        return replayed(spec)
+    except ConfigError as error:
+        where = ("subjects", spec.name, "samples")
+        raise ConfigError(message(spec.label, str(error), spec.line, where)) from None
 
 
 def _positions(spec: config.SubjectSpec, check: checks.Check) -> list[str]:

@@ -136,6 +136,34 @@ subjects:
                order: "assembly:in_order"}
       literals: {policy: plain}
 """,
+    "processor": """\
+version: 1
+subjects:
+  gemma3:
+    tokenizer:
+      factory: image_spans.processors:build
+      options:
+        processor: Gemma3Processor
+        image_processor: Gemma3ImageProcessor
+        sizes: {size: {height: 28, width: 28}}
+        tokens: {boi_token: <image>, eoi_token: </image>, image_token: <slot>}
+        bos: <s>
+        options: {image_seq_length: 4}
+    pipeline: {encode: processor, options: {marker: <image>}}
+    contract:
+      input: {images: 0..2, sides: {least: 8, most: 64}, aspect: 4}
+      bos: exactly_once
+      images: {open: <image>, close: </image>, placeholder: <slot>, slots: 4, before: "\\n\\n", after: "\\n\\n"}
+      literals: {policy: interpret, per: {<image>: reject, <slot>: reject}}
+      template: {}
+    known_failures:
+      - check: literals.policy
+        reason: another token is counted than the one that is typed
+        example: "Conversation([Message('user', [Image(8, 8), Text('<slot>')])])"
+        fingerprint: literals.policy/literal-accepted
+        requires: ["transformers>=5"]
+        image_backend: pil
+""",
     "declared": """\
 version: 1
 subjects:
@@ -160,6 +188,8 @@ subjects:
       batch_fill: {labels: -100}
       token_types: 1
       trim: none
+    samples:
+      {data: [train.jsonl], images: ., data_format: sharegpt, tag: <img>, roles: {human: user}, number: 2, seed: 1}
     known_failures:
       - check: text.survives
         reason: the toy eats blanks

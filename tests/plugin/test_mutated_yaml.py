@@ -117,6 +117,8 @@ class Repository:
         added = [{"id": 0, "content": "<s>", "special": True}]
         added += [{"id": size + index, "content": token, "special": True} for index, token in enumerate(MARKERS[1:])]
         (self.folder / "added.json").write_text(json.dumps({"added_tokens": added}))
+        row = {"messages": [{"role": "human", "content": "hello"}, {"role": "assistant", "content": "hi"}]}
+        (self.folder / "train.jsonl").write_text(json.dumps(row) + "\n")
         (self.folder / FILE).touch()
 
     def _answer(self) -> Any:
@@ -201,7 +203,7 @@ def judge(result: dict[str, Any]) -> str:
         line = lines[0].removeprefix("ERROR: ")
         assert re.match(rf"{re.escape(FILE)}(:\d+)?: ", line), line
         assert line.isprintable(), line
-        assert len(line) <= 400, line
+        assert len(line) <= 500, line  # the names of all checks are the longest
         return "refused"
     counts = Counter({word: int(number) for number, word in SUMMARY.findall(out.splitlines()[-1] if out else "")})
     assert not err.strip(), err

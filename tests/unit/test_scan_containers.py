@@ -151,6 +151,19 @@ def test_a_row_that_is_too_large_is_passed_over_and_told(tmp_path, monkeypatch):
     assert why is not None
 
 
+@pytest.mark.parametrize("form", ["[\n{}\n]", "{}"])
+def test_a_row_that_has_no_end_does_not_take_the_others_along(tmp_path, monkeypatch, form):
+    monkeypatch.setattr(scan_rows, "LARGEST_ROW", 200)
+    monkeypatch.setattr(json_list, "CHUNK", 64)
+    lines = [json.dumps({"a": number}) for number in range(100)]
+    lines[3] = '{"a": {"b": 3}'
+    text = (",\n" if form.startswith("[") else "\n").join(lines)
+    found, why = read(written(tmp_path, "a.json", form.replace("{}", text)))
+    assert why is None
+    assert [index for index, row in enumerate(found) if parsed(row)[0] != {"a": index}] == [3]
+    assert len(found) == 100
+
+
 def test_a_large_list_is_never_held_as_a_whole():
     class Endless(io.RawIOBase):
         given = 0

@@ -7,6 +7,8 @@ import time
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from image_spans import conversation as conversations
 from image_spans.pipelines import reference
@@ -266,3 +268,22 @@ def test_a_subject_that_is_wrong_itself_says_so_and_rows_are_looked_at_without_i
 
 def test_every_cause_has_a_remedy():
     assert all(remedy and not remedy.endswith(".") for remedy in REMEDIES.values())
+
+
+KEYS = ("image", "images", "messages", "conversations", "role", "from", "content", "value", "type", "text", "system")
+ODD = st.sampled_from([None, True, -1, 1.5, "", "<image>", "<image_00>", "\ud800", "\0", "user", "x" * 300, "a.png"])
+ANYTHING = st.recursive(
+    ODD,
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inside, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(value=st.dictionaries(st.sampled_from(KEYS), ANYTHING, max_size=4), columns=st.booleans())
+def test_no_row_is_more_than_judging_can_bear(value, columns):
+    found = judged(ANY, Row("a", 0, value if columns else json.dumps(value).encode()), with_checks=True)
+    assert "row-not-judged" not in causes(found)
+    assert found.judged or found.problems  # none is passed over without a word
+
+
+ANY = judge()

@@ -89,6 +89,28 @@ def test_what_is_right_is_clean_and_measured(folder, capfdbinary, form):
     assert (images["tokens"]["shortest"], images["tokens"]["longest"]) == (64, 5 * 64)
 
 
+def test_columns_with_the_bytes_of_pictures(folder, capfdbinary):
+    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as parquet
+
+    def row(data):
+        question = [{"type": "image", "text": None}, {"type": "text", "text": "What?"}]
+        answer = [{"type": "text", "text": "A cat."}]
+        turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+        return {"messages": turns, "images": [{"bytes": data, "path": None}]}
+
+    rows = [row(planted_samples.png(900, 700)), row(b""), row(None), row(b"none"), row(planted_samples.png(5, 5))]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), folder / "a.parquet")
+    code, findings, summary = scanned(capfdbinary, folder, "a.parquet")
+    assert code == 1
+    assert [(one["row"], one["turn"], one["cause"]) for one in findings] == [
+        (1, 0, "image-empty"),
+        (2, 0, "image-no-source"),
+        (3, 0, "image-broken"),
+    ]
+    assert (summary["judged_by_the_pipeline"], summary["images"]["tiles"]) == (2, {"0": 1, "4": 1})
+
+
 STRIPPED = """\
 from image_spans.contract import Contract
 from image_spans.slicing.minicpm import layout

@@ -18,6 +18,14 @@ Pieces: TypeAlias = "list[str | Picture]"
 Look: TypeAlias = Callable[[Any], "Image | Fault"]
 
 
+USUAL_TAG = "<image>"
+
+
+def tag_of(contract: Contract) -> str:
+    """What stands for an image in the text of data."""
+    return contract.literals.tag or USUAL_TAG
+
+
 def convert(sample: Sample, contract: Contract, tag: str, look: Look) -> tuple[Conversation | None, list[Fault]]:
     """The conversation that a sample is, and what is wrong with it; None: it is none.
 

@@ -22,7 +22,6 @@ from image_spans.scan.pictures import Pictures
 from image_spans.scan.rows import Row, parsed
 from image_spans.subject import Subject
 
-USUAL_TAG = "<image>"
 IGNORED = -100
 ROWS_OF_A_BENCH = 256
 """A bench remembers every text that it has looked up; where all are new, that only fills the memory."""
@@ -117,7 +116,7 @@ class Judge:
         """Rows that the bench has seen."""
         self._spellings = spellings(subject)
         self._pictures: dict[str, Pictures] = {}
-        self._tag = options.tag or subject.contract.literals.tag or USUAL_TAG
+        self._tag = options.tag or convert.tag_of(subject.contract)
         self._roles = dict(options.roles)
         self._made = 0
         """Pixels of the images that were judged, since blank pictures were forgotten."""

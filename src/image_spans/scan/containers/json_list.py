@@ -76,14 +76,18 @@ class Splitter:
         while True:
             end = self._step()
             if end is None:
-                if self._more():
+                too_large = len(self._buffer) > _rows.LARGEST_ROW
+                if not too_large and self._more():
                     continue
                 end = self._resumption()
-                if end is None:
-                    break
-                count += 1
-                yield self._cut(end)
-                continue
+                if end is not None:
+                    count += 1
+                    yield self._cut(end)
+                    continue
+                if too_large:
+                    self._let_go()
+                    continue
+                break
             row = self._cut(end)
             closing = self._buffer[0] if self._is_list else _COMMA
             if self._is_list:
@@ -166,13 +170,15 @@ class Splitter:
 
     def _more(self) -> bool:
         """Read on; False at the end of the file."""
-        if len(self._buffer) > _rows.LARGEST_ROW:
-            self._dropped = True
-            self._buffer.clear()
-            self._at = 0
         given = self._stream.read(CHUNK)
         self._buffer += given
         return bool(given)
+
+    def _let_go(self) -> None:
+        """Forget the row so far: it is too large to be held."""
+        self._dropped = True
+        self._buffer.clear()
+        self._at = 0
 
     def _refuse_more(self) -> None:
         while not self._buffer.strip():
