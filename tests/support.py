@@ -12,6 +12,15 @@ from image_spans.pipelines import reference
 from image_spans.subject import Facts, Subject
 
 MARKERS = ("<image>", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>", "<pad>")
+ROWS = {
+    "grammar": "rows",
+    "row_break": "<slice>",
+    "close": "</image>",
+    "placeholder": "<pad>",
+    "slots": "pixtral",
+    "options": {"size": 64},
+}
+"""Pixtral's shape; the toy has no other tokens, so these serve."""
 
 
 class ToyTokenizer:

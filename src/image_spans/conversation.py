@@ -74,6 +74,11 @@ class Message:
         return f"Message({self.role!r}, [{', '.join(map(repr, self.parts))}])"
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts of this message, in reading order."""
+        return tuple(part.text for part in self.parts if isinstance(part, Text))
+
+    @property
     def images(self) -> tuple[Image, ...]:
         """The images of this message, in reading order."""
         return tuple(part for part in self.parts if isinstance(part, Image))
@@ -105,6 +110,11 @@ class Conversation:
     def __repr__(self) -> str:
         images = "" if self.images == _images_of(self.messages) else f", images={list(self.images)}"
         return f"Conversation([{', '.join(map(repr, self.messages))}]{images})"
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts of all messages, in reading order."""
+        return tuple(text for message in self.messages for text in message.texts)
 
     def pil_images(self) -> list[PIL.Image.Image]:
         """Blank RGB pictures of :attr:`images`; one object per size, so do not draw on them."""

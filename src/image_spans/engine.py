@@ -22,7 +22,7 @@ from hypothesis.errors import FlakyFailure, NoSuchExample
 
 from image_spans import checks, strategies
 from image_spans.case import Bench, Case
-from image_spans.conversation import Conversation, Text, parse_conversation
+from image_spans.conversation import Conversation, parse_conversation
 from image_spans.diagnosis import diagnosed
 from image_spans.errors import words
 from image_spans.findings import Cause, Finding
@@ -454,8 +454,7 @@ def spellings(subject: Subject) -> tuple[str, ...]:
 
 def spells(conversation: Conversation, tokens: Sequence[str]) -> bool:
     """Whether a text of a conversation spells one of these tokens."""
-    texts = [part.text for message in conversation.messages for part in message.parts if isinstance(part, Text)]
-    return any(token in text for token in tokens for text in texts)
+    return any(token in text for token in tokens for text in conversation.texts)
 
 
 def verify(subject: Subject, conversation: Conversation, *names: str, timeout: float = 0.0) -> None:

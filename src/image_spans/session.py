@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -40,9 +40,11 @@ from image_spans.ledger import (
 )
 from image_spans.loaders import observed
 from image_spans.lock import store, watch
-from image_spans.scan.replay import Replay, replayed
 from image_spans.subject import Subject
 from image_spans.yaml_nodes import message
+
+if TYPE_CHECKING:
+    from image_spans.scan.replay import Replay
 
 _ITEM = re.compile(
     r"(?P<file>.*?)::test_(?P<family>subject|locked|conversation|literals|relation|fault|limit|batch)\[(?P<id>.*)\]$"
@@ -904,6 +906,8 @@ def _why_inapplicable(spec: config.SubjectSpec, check: checks.Check) -> str | No
 
 
 def _replay(spec: config.SubjectSpec) -> Replay:
+    from image_spans.scan.replay import replayed  # few files have samples
+
     try:
         return replayed(spec)
     except ConfigError as error:

@@ -17,7 +17,7 @@ from image_spans.conversation import Conversation, Image, Message, Text, resized
 from image_spans.pipelines import reference
 from image_spans.slicing import Block, Layout, internvl, llama4, pixtral
 from image_spans.strategies import POSITIONS
-from support import ToyTokenizer, contract
+from support import ROWS, ToyTokenizer, contract
 
 Right = Callable[[Conversation], "dict[str, Any]"]
 CHAT = {"user": ["U:", "\n"], "assistant": ["A:", "</s>\n"], "system": ["S:", "\n"]}
@@ -32,14 +32,6 @@ NUMBERED = {
 }
 RUN = {"grammar": "run", "placeholder": "<pad>", "slots": "minicpm", "options": {"slots": 4}}
 # Pixtral's shape, Llama 4's and InternVL's; the toy has no other tokens, so theirs serve.
-ROWS = {
-    "grammar": "rows",
-    "row_break": "<slice>",
-    "close": "</image>",
-    "placeholder": "<pad>",
-    "slots": "pixtral",
-    "options": {"size": 64},
-}
 LLAMA4 = {
     "grammar": "same_span",
     "tile_break": "<slice>",

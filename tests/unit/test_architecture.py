@@ -93,8 +93,9 @@ def test_the_package_and_the_plugin_load_their_parts_on_first_use():
                 assert module == "pytest" or module.partition(".")[0] in sys.stdlib_module_names, f"{name}: {module}"
 
 
-def test_the_guard_loads_no_tokenizer_library_and_not_hypothesis():
-    code = "import sys, image_spans.guard; print(sorted({n.partition('.')[0] for n in sys.modules}))"
+def loaded_by(module):
+    """The packages that a fresh process has loaded once it has imported a module."""
+    code = f"import sys, {module}; print(sorted({{n.partition('.')[0] for n in sys.modules}}))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -102,20 +103,16 @@ def test_the_guard_loads_no_tokenizer_library_and_not_hypothesis():
         check=True,
         env={"PYTHONPATH": str(SOURCES.parent), "PATH": ""},
     )
-    assert not set(ast.literal_eval(done.stdout)) & (WORDS["heavy"] | WORDS["pytest"]) - {
+    return set(ast.literal_eval(done.stdout))
+
+
+def test_the_guard_loads_no_tokenizer_library_and_not_hypothesis():
+    assert not loaded_by("image_spans.guard") & (WORDS["heavy"] | WORDS["pytest"]) - {
         *("pydantic", "pydantic_core", "numpy")
     }
 
 
 def test_loading_the_plugin_is_cheap():
-    code = "import sys, image_spans.plugin; print(sorted({n.partition('.')[0] for n in sys.modules}))"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"PYTHONPATH": str(SOURCES.parent), "PATH": ""},
-    )
-    loaded = set(ast.literal_eval(done.stdout))
+    loaded = loaded_by("image_spans.plugin")
     assert not loaded & WORDS["heavy"]
     assert "yaml" not in loaded

@@ -14,17 +14,9 @@ from image_spans.conversation import Conversation, Image, Message, Text
 from image_spans.diagnosis import diagnosed
 from image_spans.findings import Finding
 from image_spans.slicing import Block, Layout
-from support import ToyTokenizer, contract, subject
+from support import ROWS, ToyTokenizer, contract, subject
 
 NAMES = {"[": 1, "]": 2, "{": 3, "}": 4, "(": 5, ")": 6, ".": 7}
-ROWS = {
-    "grammar": "rows",
-    "row_break": "<slice>",
-    "close": "</image>",
-    "placeholder": "<pad>",
-    "slots": "pixtral",
-    "options": {"size": 64},
-}
 ONE_SPAN = {"grammar": "same_span", "rule": "llama4"}
 BREAKS = {"tile_break": "<slice>", "row_break": "</slice>", "overview_open": "<image_id>", "overview": "last"}
 FLAT = contract()

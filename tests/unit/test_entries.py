@@ -15,7 +15,7 @@ from image_spans.diagnosis import diagnosed
 from image_spans.findings import Finding
 from image_spans.pipelines import reference
 from image_spans.subject import BadEncoding, as_rows
-from support import contract, subject
+from support import ROWS, contract, subject
 
 SMALL, LARGE = Image(1, 1), Image(449, 449)
 CHAT = {"user": ["U:", "\n"], "assistant": ["A:", "</s>\n"]}
@@ -25,14 +25,6 @@ NUMBERED = {
     "placeholder": "<pad>",
     "slots": 4,
     "number": {"open": "<image_id>", "close": "</image_id>"},
-}
-ROWS = {
-    "grammar": "rows",
-    "row_break": "<slice>",
-    "close": "</image>",
-    "placeholder": "<pad>",
-    "slots": "pixtral",
-    "options": {"size": 64},
 }
 ASKED = Conversation([Message("user", [SMALL, Text("q"), LARGE]), Message("assistant", [Text("yes")])])
 AGAIN = Conversation([*ASKED.messages, Message("user", [Text("and"), SMALL])])

@@ -22,20 +22,12 @@ from image_spans.guard import compiled
 from image_spans.guard.given import sample_of
 from image_spans.oracles import scan
 from image_spans.subject import Encoding, Subject, nameless
-from support import ToyTokenizer, contract, subject
+from support import ROWS, ToyTokenizer, contract, subject
 
 SLICED, SMALL = Image(449, 449), Image(1, 1)
 SIZES = [(449, 449), (1, 1)]
 NESTED = {"grammar": "nested", "open": "<slice>", "close": "</slice>", "rule": "minicpm"}
 IMAGES = {"open": "<image>", "close": "</image>", "placeholder": "<pad>", "slots": 4}
-ROWS = {
-    "grammar": "rows",
-    "row_break": "<slice>",
-    "close": "</image>",
-    "placeholder": "<pad>",
-    "slots": "pixtral",
-    "options": {"size": 64},
-}
 SPAN = {
     "grammar": "same_span",
     "tile_break": "<slice>",

@@ -11,7 +11,7 @@ from image_spans.conversation import Conversation, Image, Message, Text
 from image_spans.engine import verify
 from image_spans.errors import ConfigError
 from image_spans.subject import as_encoding
-from support import ToyTokenizer, contract, subject
+from support import ROWS, ToyTokenizer, contract, subject
 
 SMALL, LARGE = Image(1, 1), Image(449, 449)
 IMAGES = {"open": "<image>", "close": "</image>", "placeholder": "<pad>", "slots": 4}
@@ -19,14 +19,6 @@ NUMBERED = {**IMAGES, "number": {"open": "<image_id>", "close": "</image_id>"}}
 NESTED = {"grammar": "nested", "open": "<slice>", "close": "</slice>", "rule": "minicpm"}
 RUN = {"grammar": "run", "placeholder": "<pad>", "slots": "minicpm", "options": {"slots": 4}}
 CHAT = {"begin": ["!", ""], "user": ["U:", ";"], "assistant": ["A:", "</s>\n"], "end": ["?", ""]}
-ROWS = {
-    "grammar": "rows",
-    "row_break": "<slice>",
-    "close": "</image>",
-    "placeholder": "<pad>",
-    "slots": "pixtral",
-    "options": {"size": 64},
-}
 BREAKS = {"tile_break": "<slice>", "row_break": "</slice>", "overview_open": "<image_id>"}
 ONE_SPAN = {"grammar": "same_span", "rule": "llama4"}
 LLAMA4 = {"slices": {**ONE_SPAN, **BREAKS, "overview": "last"}}

@@ -28,17 +28,9 @@ from image_spans.engine import Engine
 from image_spans.findings import Finding
 from image_spans.pipelines import reference
 from image_spans.strategies import Profile
-from support import contract, subject
+from support import ROWS, contract, subject
 
 SMALL, LARGE = Image(1, 1), Image(449, 449)
-ROWS = {
-    "grammar": "rows",
-    "row_break": "<slice>",
-    "close": "</image>",
-    "placeholder": "<pad>",
-    "slots": "pixtral",
-    "options": {"size": 64},
-}
 RUN = {"grammar": "run", "placeholder": "<pad>", "slots": "minicpm", "options": {"slots": 4}}
 NESTED = {"grammar": "nested", "open": "<slice>", "close": "</slice>", "rule": "minicpm"}
 FIXED = {"open": "<image>", "close": "</image>", "placeholder": "<pad>", "slots": 4, "before": "xy", "after": "z\n"}

@@ -46,8 +46,7 @@ def _bos_holds(case: Case) -> bool:
         return True
     typed = 0
     if case.subject.contract.literals.policy == "interpret":
-        parts = [part for message in case.conversation.messages for part in message.parts]
-        typed = sum(part.text.count(case.id_name(bos)) for part in parts if isinstance(part, Text))
+        typed = sum(text.count(case.id_name(bos)) for text in case.conversation.texts)
     return len(case.found.bos) - typed == expected_count(case)
 
 
@@ -67,10 +66,10 @@ def _refusal(case: Case, rejected: list[str]) -> Verdict:
 
 def _counts_them(case: Case, rejected: list[str]) -> bool:
     """Whether a refusal says how many images there are, and how many there would be with those that were typed."""
-    parts = [part.text for message in case.conversation.messages for part in message.parts if isinstance(part, Text)]
     given = len(case.conversation.images)
     told = {int(number) for number in re.findall(r"\d{1,9}", str(case.error))}
-    return any({given, given + sum(text.count(token) for text in parts)} <= told for token in rejected)
+    texts = case.conversation.texts
+    return any({given, given + sum(text.count(token) for text in texts)} <= told for token in rejected)
 
 
 def _structure(case: Case) -> Verdict:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from image_spans.case import Case
 from image_spans.checks import Verdict, check
-from image_spans.conversation import Text
 from image_spans.errors import words
 from image_spans.foreign import MISBEHAVIOUR, TookTooLong
 from image_spans.subject import BadEncoding
@@ -37,8 +36,7 @@ def spelled(case: Case, policy: str) -> list[str]:
     """The markers (and the data tag) under a literal policy that the conversation's texts spell."""
     literals = case.subject.contract.literals
     tokens = [*case.subject.contract.markers.values(), *([literals.tag] if literals.tag else ())]
-    parts = [part for message in case.conversation.messages for part in message.parts]
-    typed = [part.text for part in parts if isinstance(part, Text)]
+    typed = case.conversation.texts
     return [
         token
         for token in dict.fromkeys(tokens)

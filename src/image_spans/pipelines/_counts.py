@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from itertools import accumulate
 from typing import Any, TypeAlias
 
@@ -40,14 +41,17 @@ def num_crops(output: Output, processor: Any, sizes: Sequence[Size], *, per: int
 
 def rows_cols(output: Output, processor: Any, sizes: Sequence[Size], *, per: int) -> list[int]:
     """So many for each tile of ``rows`` x ``cols``, and for the whole image (Idefics3); both are lists per sample."""
-    rows, columns = ([one for sample in _plain(output[key]) for one in sample] for key in ("rows", "cols"))
-    return [per * (r * c + 1) for r, c in zip(rows, columns, strict=True)]
+    return [per * (tiles + 1) for tiles in _tiles_of_samples(output)]
 
 
 def rows_cols_whole(output: Output, processor: Any, sizes: Sequence[Size], *, per: int) -> list[int]:
     """The same, where the whole image is there only besides several tiles (Granite Docling)."""
+    return [per * (tiles + (tiles > 1)) for tiles in _tiles_of_samples(output)]
+
+
+def _tiles_of_samples(output: Output) -> list[int]:
     rows, columns = ([one for sample in _plain(output[key]) for one in sample] for key in ("rows", "cols"))
-    return [per * (r * c + (r * c > 1)) for r, c in zip(rows, columns, strict=True)]
+    return [r * c for r, c in zip(rows, columns, strict=True)]
 
 
 def grids(output: Output, processor: Any, sizes: Sequence[Size], *, per: int) -> list[int]:
@@ -192,6 +196,7 @@ RULES: Mapping[str, Rule] = {
 }
 
 
+@cache  # asked at every call
 def options(rule: Rule) -> tuple[list[str], list[str] | None]:
     """The options that a rule needs, and all that it takes; None: any."""
     parameters = inspect.signature(rule).parameters.values()

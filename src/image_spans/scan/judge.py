@@ -171,7 +171,7 @@ class Judge:
         """For each marker that a turn spells None, or a fault where the contract does not call it plain."""
         policy_for = self.subject.contract.literals.policy_for
         for number, message in enumerate(conversation.messages):
-            text = "\n".join(part.text for part in message.parts if isinstance(part, Text))
+            text = "\n".join(message.texts)
             for token in self._spellings:
                 if token in text:
                     policy = policy_for(token)
