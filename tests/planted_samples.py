@@ -6,12 +6,16 @@ Each fault is planted in a row of its own, between rows that are right; some of 
 from __future__ import annotations
 
 import base64
+import importlib
 import json
 import struct
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import PIL.Image
@@ -242,3 +246,70 @@ def _with(row: dict[str, Any], turns: str, number: int, key: str, value: Any) ->
 
 def _dumped(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
+
+
+CAUSES = (
+    "row-not-json", "row-not-utf8", "row-duplicate-key", "row-unknown-format", "row-no-turns", "turn-no-role",
+    "image-missing", "image-broken", "image-no-pixels", "image-count", "outside-size", "literal-marker",
+)  # fmt: skip
+COLUMN_CAUSES = (
+    "image-missing", "image-broken", "image-no-pixels", "image-empty", "image-remote", "image-not-base64",
+    "image-count", "outside-size", "outside-role", "outside-images", "literal-marker", "nothing-trained",
+)  # fmt: skip
+"""Those that a columnar file can hold, where every row has the same keys and types."""
+FAULTS = 37
+
+
+def corpus(form: str, number: int, causes: Sequence[str] = CAUSES) -> Iterator[Planted]:
+    """That many rows of a format, hardly two of them alike, with 37 faults of these causes at random places."""
+    random = Random(form)
+    faults = [row for row in _wrong(form) if row.name in causes]
+    kinds = [[row for row in faults if row.name == name] for name in causes]
+    wanted = [random.choice(kinds[index % len(kinds)]) for index in range(FAULTS)]
+    places = dict(zip(random.sample(range(number), FAULTS), wanted, strict=True))
+    right = list(_right(form))
+    for index in range(number):
+        planted = places.get(index)
+        if planted is not None:
+            yield planted
+            continue
+        row = right[index % len(right)]
+        words = " ".join(random.choices(WORDS, k=random.randint(2, 30)))
+        yield replace(row, line=row.line.replace(b"A cat.", f"{words} {index}".encode()))
+
+
+WORDS = ("a", "cat", "picture", "of", "the", "red", "tree", "in", "front", "house", "and", "nothing", "else")
+
+
+def write(path: Path, rows: Iterable[Planted]) -> dict[int, frozenset[str]]:
+    """Write rows to a file of JSON, JSON lines, Parquet, with zstd or without; the causes by the index of the row."""
+    wrong = {}
+
+    def lines() -> Iterator[bytes]:
+        for index, row in enumerate(rows):
+            if row.causes:
+                wrong[index] = row.causes
+            yield row.line
+
+    if path.suffix == ".parquet":
+        _write_columns(path, lines())
+        return wrong
+    with ExitStack() as stack:
+        file: Any = stack.enter_context(path.open("wb"))
+        if path.suffix == ".zst":
+            file = stack.enter_context(importlib.import_module("zstandard").open(file, "wb"))
+        is_list = path.suffix == ".json"
+        for number, line in enumerate(lines()):
+            file.write(((b",\n" if number else b"[\n") if is_list else b"") + line + (b"" if is_list else b"\n"))
+        file.write(b"\n]\n" if is_list else b"")
+    return wrong
+
+
+def _write_columns(path: Path, lines: Iterator[bytes]) -> None:
+    pyarrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    text = pyarrow.string()
+    turns = pyarrow.list_(pyarrow.struct({"role": text, "content": text}))
+    schema = pyarrow.schema({"messages": turns, "images": pyarrow.list_(text)})
+    with parquet.ParquetWriter(path, schema) as writer:
+        while chunk := [json.loads(line) for line in islice(lines, 10_000)]:
+            writer.write_table(pyarrow.Table.from_pylist(chunk, schema=schema))

@@ -6,6 +6,7 @@ calls a pipeline. :func:`scan` reads ids with nothing but the ids of the declare
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -66,17 +67,19 @@ class Found:
     bos: list[int]
     """Positions of the BOS id; they count as neither structure nor text."""
 
+    def span(self, index: int) -> tuple[int, int]:
+        """``[start, end)`` of what stands before token ``index`` (the last gap: after all tokens)."""
+        return self.ends[index - 1] if index else 0, self.starts[index] if index < len(self.starts) else len(self.ids)
+
     def places(self, index: int) -> list[int]:
         """The positions of the text ids before token ``index`` (the last gap: after all tokens), BOS left out."""
-        start = self.ends[index - 1] if index else 0
-        end = self.starts[index] if index < len(self.starts) else len(self.ids)
+        start, end = self.span(index)
         taken = set(self.bos)
         return [at for at in range(start, end) if at not in taken]
 
     def gap(self, index: int) -> tuple[int, ...]:
         """The text ids before token ``index`` (the last gap: after all tokens), BOS left out."""
-        start = self.ends[index - 1] if index else 0
-        end = self.starts[index] if index < len(self.starts) else len(self.ids)
+        start, end = self.span(index)
         if self.bos:
             taken = set(self.bos)
             return tuple(self.ids[at] for at in range(start, end) if at not in taken)
@@ -92,6 +95,9 @@ class Found:
         ]
 
 
+_MARKED = re.compile(b"\x01+")
+
+
 def scan(ids: Sequence[int], roles: Mapping[int, str], bos: int | None) -> Found:
     """Find the structural tokens in ids.
 
@@ -104,28 +110,28 @@ def scan(ids: Sequence[int], roles: Mapping[int, str], bos: int | None) -> Found
     starts: list[int] = []
     ends: list[int] = []
     bos_at: list[int] = []
-    length = len(ids)
-    index = 0
     run_length = 1  # of the run before: runs are mostly equal, and comparing slices is much faster than stepping
-    while index < length:
-        token_id = ids[index]
-        role = roles.get(token_id)
-        if role is None:
-            if token_id == bos:
+    marked = bytes(map({*roles, bos}.__contains__, ids))  # most ids are text, and are passed over at once
+    for match in _MARKED.finditer(marked):
+        index, length = match.span()
+        while index < length:
+            token_id = ids[index]
+            role = roles.get(token_id)
+            if role is None:
                 bos_at.append(index)
-            index += 1
-            continue
-        end = index + 1
-        if role == PLACEHOLDER:
-            if ids[index : index + run_length] == [token_id] * run_length:
-                end = index + run_length
-            while end < length and ids[end] == token_id:
-                end += 1
-            run_length = end - index
-        tokens.append((role, end - index))
-        starts.append(index)
-        ends.append(end)
-        index = end
+                index += 1
+                continue
+            end = index + 1
+            if role == PLACEHOLDER:
+                if ids[index : index + run_length] == [token_id] * run_length:
+                    end = index + run_length
+                while end < length and ids[end] == token_id:
+                    end += 1
+                run_length = end - index
+            tokens.append((role, end - index))
+            starts.append(index)
+            ends.append(end)
+            index = end
     return Found(ids, tokens, starts, ends, bos_at)
 
 

@@ -8,11 +8,32 @@ gives back for that text alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import pairwise
 
 from image_spans.oracles import Piece
 from image_spans.subject import Subject
+
+MOST_COMPARED = 32
+"""Stretches of ids on which it is found out whether their texts are those of the ids one by one."""
+
+
+class _Pieces(dict[int, str]):
+    """From an id to its text, for those that are no part of a character; an id is decoded once."""
+
+    def __init__(self, decode: Callable[[tuple[int, ...]], str]) -> None:
+        self._decode = decode
+        self._parts: set[int] = set()
+
+    def __missing__(self, token_id: int) -> str:
+        if token_id not in self._parts:
+            text = self._decode((token_id,))
+            if "\ufffd" not in text:
+                self[token_id] = text
+                return text
+            self._parts.add(token_id)
+        raise KeyError(token_id)
 
 
 class Texts:
@@ -27,10 +48,14 @@ class Texts:
             for token, token_id in subject.tokenizer.special_tokens().items()
             if token_id not in structural
         }
+        self._special_ids = frozenset(self.specials)
         self._bos = subject.facts.bos
         self._unk = subject.tokenizer.named_ids().get("unk")
         self._decoded: dict[tuple[int, ...], str] = {}
         self._alone: dict[str, tuple[tuple[int, ...], str]] = {}
+        # Without an anchor a blank in front is lost from each of them.
+        self._pieces = _Pieces(self.decode) if subject.facts.anchor else None
+        self._compared = 0
         # Where typed markers are read as tokens, so are BOS, EOS and the template's: one call reads them all.
         self._interprets = subject.contract.literals.policy == "interpret"
         self._exact = subject.contract.template is not None
@@ -45,6 +70,25 @@ class Texts:
             text = whole[len(lead) :] if whole.startswith(lead) else self._tokenizer.decode(list(ids))
             self._decoded[ids] = text
         return text
+
+    def _joins(self, ids: tuple[int, ...], text: str) -> bool:
+        """Whether the texts of the ids, one by one, are this text: a quick look that may miss some.
+
+        Only where that was seen to be what decoding them together gives, on the first stretches that were compared.
+        """
+        if self._pieces is None:
+            return False
+        try:
+            if "".join(map(self._pieces.__getitem__, ids)) != text:
+                return False
+        except KeyError:  # one of them is no text of its own
+            return False
+        if self._compared < MOST_COMPARED:
+            self._compared += 1
+            if self.decode(ids) != text:
+                self._pieces = None
+                return False
+        return True
 
     def alone(self, text: str) -> tuple[tuple[int, ...], str]:
         """The ids of a text on its own, and what they decode to."""
@@ -80,15 +124,9 @@ class Texts:
 
     def _divided(self, ids: tuple[int, ...]) -> tuple[list[tuple[int, ...]], list[int]]:
         """Ids cut at special tokens, and those."""
-        stretches: list[list[int]] = [[]]
-        specials: list[int] = []
-        for token_id in ids:
-            if token_id in self.specials:
-                specials.append(token_id)
-                stretches.append([])
-            else:
-                stretches[-1].append(token_id)
-        return [tuple(stretch) for stretch in stretches], specials
+        places = sorted(at for token_id in self._special_ids.intersection(ids) for at in _places(ids, token_id))
+        edges = [-1, *places, len(ids)]
+        return [ids[start + 1 : end] for start, end in pairwise(edges)], [ids[at] for at in places]
 
     def specials_of(self, pieces: Sequence[Piece]) -> list[int]:
         """The special tokens, BOS aside, that must stand among the ids of these pieces."""
@@ -124,8 +162,11 @@ class Texts:
 
     def _stretch(self, ids: tuple[int, ...], texts: Sequence[str]) -> bool:
         joined = "".join(texts)
+        known = self._unk is None or self._unk not in ids
+        if known and self._joins(ids, joined):
+            return True
         decoded = self.decode(ids) if ids else ""
-        if self._unk is None or self._unk not in ids:
+        if known:
             # The usual cases, without asking the tokenizer again.
             if decoded == joined:
                 return True
@@ -195,6 +236,13 @@ class Texts:
             if _blanks_before(given_back) > _blanks_before(text):
                 forms.add(given_back[1:])
         return forms
+
+
+def _places(ids: tuple[int, ...], token_id: int) -> Iterator[int]:
+    at = -1
+    for _ in range(ids.count(token_id)):
+        at = ids.index(token_id, at + 1)
+        yield at
 
 
 def _follow(decoded: str, texts: Sequence[str]) -> bool:

@@ -9,74 +9,22 @@ from pathlib import Path
 
 import pytest
 
+import toy_folder
 from image_spans.__main__ import main
 from image_spans.errors import ConfigError
 from image_spans.scan import workers
 from image_spans.scan.judge import Options
 from image_spans.scan.rows import Row
 from image_spans.scan.workers import Pool, Recipe
-
-YAML = """\
-version: 1
-subjects:
-  toy:
-    tokenizer: {factory: "own_tokenizer:load"}
-    pipeline: {encode: "own_tokenizer:encode"}
-    contract:
-      bos: none
-      images: {open: <image>, close: </image>, placeholder: <pad>, slots: 4}
-      template: {}
-"""
-OWN = """\
-import ctypes
-import os
-import signal
-import sys
-from pathlib import Path
-
-sys.path.insert(0, TESTS)
-from support import ToyTokenizer, contract
-from image_spans.pipelines import reference
-
-PROMISE = contract(slices=None)
-HERE = Path(__file__).parent
-
-
-def load():
-    if (HERE / "ends").exists() and os.getppid() == int((HERE / "ends").read_text()):
-        ctypes.CDLL(None).exit(3)
-    return ToyTokenizer()
-
-
-def encode(tokenizer, conversation):
-    said = repr(conversation)
-    if "end the process" in said:
-        ctypes.CDLL(None).exit(0)
-    if "be killed once" in said and not (HERE / "killed").exists():
-        (HERE / "killed").touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    if "add" in said:
-        return [1000]
-    return reference("flat_slices")(tokenizer, conversation, contract=PROMISE)["input_ids"]
-"""
-TESTS = Path(__file__).parents[1]
+from toy_folder import lines, sample
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    (tmp_path / "tokenizers_under_test.yaml").write_text(YAML)
-    (tmp_path / "own_tokenizer.py").write_text(OWN.replace("TESTS", repr(str(TESTS))))
+    toy_folder.write(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(workers, "BATCH_ROWS", 4)
     return tmp_path
-
-
-def sample(text):
-    return {"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": "y"}]}
-
-
-def lines(name, texts):
-    Path(name).write_text("".join(json.dumps(sample(text)) + "\n" for text in texts))
 
 
 def scan(capfd, *arguments):
@@ -115,11 +63,16 @@ def test_a_row_that_ends_a_process_is_found_and_costs_no_other_its_verdict(folde
 
 def test_a_process_that_cannot_load_the_subject(folder):
     with pytest.raises(ConfigError, match="there is no subject 'tiy'; did you mean 'toy'"):
-        list(Pool(1, Recipe("tiy", Path("tokenizers_under_test.yaml"), Options()), with_checks=True).judge(rows(1)))
+        verdicts("tiy", rows(1))
     (folder / "ends").write_text(str(__import__("os").getpid()))
     with pytest.raises(ConfigError, match="a process that loaded the subject toy ended with exit code 3"):
-        list(Pool(1, Recipe("toy", Path("tokenizers_under_test.yaml"), Options()), with_checks=True).judge(rows(1)))
+        verdicts("toy", rows(1))
     assert not multiprocessing.active_children()
+
+
+def verdicts(subject, given):
+    with Pool(2, Recipe(subject, Path("tokenizers_under_test.yaml"), Options()), with_checks=True) as pool:
+        return list(pool.judge(given))
 
 
 def rows(number):
@@ -148,8 +101,10 @@ def test_rows_that_are_larger_than_a_pipe_holds(folder, monkeypatch):
     monkeypatch.setattr(workers, "BATCH_ROWS", 2)
     text = "add " + "x" * 300_000
     given = [Row("a", index, json.dumps(sample(text)).encode()) for index in range(12)]
-    pool = Pool(2, Recipe("toy", Path("tokenizers_under_test.yaml"), Options()), with_checks=True)
-    assert [[problem.row for problem in verdict.problems] for verdict in pool.judge(given)] == [[n] for n in range(12)]
+    assert [[problem.row for problem in verdict.problems] for verdict in verdicts("toy", given)] == [
+        [n] for n in range(12)
+    ]
+    assert not multiprocessing.active_children()
 
 
 def test_large_rows_are_handed_out_alone(monkeypatch):
@@ -157,7 +112,7 @@ def test_large_rows_are_handed_out_alone(monkeypatch):
     monkeypatch.setattr(workers, "BATCH_ROWS", 4)
     given = [Row("a", 0, b"x" * 60), Row("a", 1, b"x" * 60), Row("a", 2, {"a": 1}), Row("a", 3, b"x" * 500)]
     given += [Row("a", index, b"x") for index in range(4, 9)]
-    sizes = [len(batch) for batch in workers._batches(enumerate(given))]
+    sizes = [len(batch) for batch in workers.batches(enumerate(given))]
     assert sizes == [2, 2, 4, 1]
 
 

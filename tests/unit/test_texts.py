@@ -275,6 +275,29 @@ def test_an_anchor_that_fuses_is_left_out():
     assert texts(Fuses(), anchor="x").decode(ids_of("b")) == "b"
 
 
+class Joins(ToyTokenizer):
+    """Decoding takes the blank in front of a full stop away, so the texts of ids do not add up."""
+
+    def decode(self, ids):
+        return super().decode(ids).replace(" .", ".")
+
+
+@pytest.mark.parametrize("anchor", ["", "x"])
+def test_the_texts_of_single_ids_are_not_trusted_where_a_first_blank_is_stripped(anchor):
+    one = texts(Strips(), anchor=anchor, template={})
+    for number in range(100):  # stretches in which they do add up
+        assert one.is_exactly(ids_of(f"{number}"), pieces(f"{number}"))
+    assert not one.is_exactly(ids_of("a b"), pieces("ab"))
+    assert one.is_exactly(ids_of("a b"), pieces("a b"))
+
+
+def test_the_texts_of_single_ids_are_trusted_once_they_were_seen_to_add_up():
+    one = texts(Joins(), anchor="x")
+    assert one._joins(ids_of("a.b"), "a.b")
+    assert not one._joins(ids_of("a ."), "a .")
+    assert not one._joins(ids_of("a.b"), "a.b"), "they do not, so no longer"
+
+
 def test_look_ups_are_remembered():
     class Counts(ToyTokenizer):
         calls = 0

@@ -21,6 +21,9 @@ MOST_PLACES = 8
 
 Run: TypeAlias = tuple[int, int]
 """``[start, end)`` in the ids."""
+Places: TypeAlias = Sequence[int]
+"""Positions in the ids, in order."""
+_MANY = [IGNORED] * 32
 
 
 def _no_labels(contract: Contract, abilities: frozenset[str]) -> str | None:
@@ -30,14 +33,12 @@ def _no_labels(contract: Contract, abilities: frozenset[str]) -> str | None:
 @check("labels.cover_answers", needs=[*NEEDS, "text.survives"], inapplicable=_no_labels)
 def cover_answers(case: Case) -> Verdict:
     """Labelled positions are the answers, turn by turn; no image token, BOS or padding is labelled (I12)."""
-    labels = _at_their_ids(case)
     if found := misplaced(case):
         return found
-    gaps = [list(case.found.places(gap)) for gap in range(len(case.expected.gaps))]
-    text_places = [at for places in gaps for at in places]
-    anything = any(labels[at] != IGNORED for at in text_places)
-    for gap, places in enumerate(gaps):
-        found = _judge_gap(case, gap, places, labels, anything)
+    stretches = list(_learned(_at_their_ids(case)))
+    runs = [_runs(case, gap, stretches) for gap in range(len(case.expected.gaps))]
+    for gap, own in enumerate(runs):
+        found = _judge_gap(case, gap, own, anything=any(runs))
         if found is not None:
             return found
     return None
@@ -45,19 +46,14 @@ def cover_answers(case: Case) -> Verdict:
 
 def misplaced(case: Case) -> Finding | None:
     """A label that is another id than the one it stands for, or that stands on an image token or BOS."""
-    labels = _at_their_ids(case)
+    labels, ids = _at_their_ids(case), case.ids
+    for start, end in _learned(labels):
+        if labels[start:end] != ids[start:end]:
+            return _wrong(case, labels, next(at for at in range(start, end) if labels[at] != ids[at]))
     labelled_tokens: list[int] = []
-    text_begins = 0
-    places: list[int] = []
     for start, end in zip(case.found.starts, case.found.ends, strict=True):
         if labels[start:end] != [IGNORED] * (end - start):  # slices compare fast, and runs of placeholders are long
             labelled_tokens += [at for at in range(start, end) if labels[at] != IGNORED]
-        places += range(text_begins, start)
-        text_begins = end
-    places += [*range(text_begins, len(labels)), *labelled_tokens]
-    first_wrong = min((at for at in places if labels[at] not in (IGNORED, case.ids[at])), default=None)
-    if first_wrong is not None:
-        return _wrong(case, labels, first_wrong)
     for what, positions in (("BOS", case.found.bos), ("an image token", labelled_tokens)):
         for at in positions:
             if labels[at] != IGNORED and not _typed_by_a_trained_role(case, at):
@@ -113,15 +109,13 @@ def _trained(case: Case, message: int | None) -> bool:
     return message is not None and case.conversation.messages[message].role in case.subject.contract.labels.roles
 
 
-def _judge_gap(case: Case, gap: int, places: Sequence[int], labels: Sequence[int], anything: bool) -> Finding | None:
+def _judge_gap(case: Case, gap: int, runs: Sequence[Places], *, anything: bool) -> Finding | None:
     """Compare the labelled runs between two structural tokens with the answers that stand there."""
     texts = case.bench.texts
-    runs = list(_runs(places, labels))
     wanted = list(_answers(case, case.expected.gaps[gap]))
     number = 0
-    end = places[-1] + 1 if places else len(case.ids)
     for place, answer in enumerate(wanted):
-        run = runs[number] if number < len(runs) else []
+        run: Places = runs[number] if number < len(runs) else ()
         if run and _is_run_of(case, run, answer):
             number += 1
         elif not _has_ids(case, answer):
@@ -129,12 +123,13 @@ def _judge_gap(case: Case, gap: int, places: Sequence[int], labels: Sequence[int
         elif len(runs) - number > len(wanted) - place and any(_is_run_of(case, r, answer) for r in runs[number + 1 :]):
             break  # what is labelled first is no answer
         elif len(runs) - number < len(wanted) - place and not (run and _is_part_of(case, run, wanted[place:])):
-            return _differs(case, answer, "", run[0] if run else end, nothing=not anything, unlabelled=True)
+            at = run[0] if run else max(case.found.places(gap), default=len(case.ids) - 1) + 1
+            return _differs(case, answer, "", at, nothing=not anything, unlabelled=True)
         else:
-            return _differs(case, answer, texts.decode(tuple(case.ids[at] for at in run)), run[0])
+            return _differs(case, answer, texts.decode(_ids(case, run)), run[0])
     if number < len(runs):
         extra = runs[number]
-        text = texts.decode(tuple(case.ids[at] for at in extra))
+        text = texts.decode(_ids(case, extra))
         return case.finding(
             "labels.cover_answers",
             f"{shown(text)} is labelled, which is no answer",
@@ -145,10 +140,10 @@ def _judge_gap(case: Case, gap: int, places: Sequence[int], labels: Sequence[int
     return None
 
 
-def _is_run_of(case: Case, run: Sequence[int], answer: Answer) -> bool:
+def _is_run_of(case: Case, run: Places, answer: Answer) -> bool:
     """Whether the labelled ids are an answer, with what ends it as the contract says."""
     texts = case.bench.texts
-    ids = tuple(case.ids[at] for at in run)
+    ids = _ids(case, run)
     if case.subject.contract.template is None:
         return texts.survives(ids, answer)  # what ends it is unknown
     if any(texts.is_exactly(ids, form) for form in _forms(case, answer)):
@@ -156,20 +151,44 @@ def _is_run_of(case: Case, run: Sequence[int], answer: Answer) -> bool:
     return _has_ids(case, answer) and _straddles(case, ids, answer, (run[0], run[-1] + 1))
 
 
-def _is_part_of(case: Case, run: Sequence[int], answers: Sequence[Answer]) -> bool:
+def _is_part_of(case: Case, run: Places, answers: Sequence[Answer]) -> bool:
     """Whether the labelled ids are a part of the first answer, its beginning or its end, and not all of a later one."""
     if any(_is_run_of(case, run, answer) for answer in answers[1:]):
         return False
-    got = case.bench.texts.decode(tuple(case.ids[at] for at in run))
+    got = case.bench.texts.decode(_ids(case, run))
     forms = ("".join(piece.text for piece in form) for form in _forms(case, answers[0]))
     return any(form.startswith(got) or form.endswith(got) for form in forms)
 
 
-def _runs(places: Sequence[int], labels: Sequence[int]) -> Iterator[list[int]]:
-    """Stretches of neighbouring places that are labelled."""
-    for labelled, group in groupby(places, lambda at: labels[at] != IGNORED):
-        if labelled:
-            yield list(group)
+def _learned(labels: Sequence[int]) -> Iterator[Run]:
+    """The stretches of labels that are not ignored."""
+    at, length = 0, len(labels)
+    while at < length:
+        while labels[at : at + len(_MANY)] == _MANY:  # slices compare much faster than stepping
+            at += len(_MANY)
+        while at < length and labels[at] == IGNORED:
+            at += 1
+        if at < length:
+            start = at
+            try:
+                at = labels.index(IGNORED, at)
+            except ValueError:
+                at = length
+            yield start, at
+
+
+def _runs(case: Case, gap: int, learned: Sequence[Run]) -> list[Places]:
+    """What of the learned stretches stands between two structural tokens; BOS parts none."""
+    start, end = case.found.span(gap)
+    inside = [range(max(start, first), min(end, last)) for first, last in learned if first < end and start < last]
+    if not inside or not case.found.bos:
+        return [*inside]
+    groups = groupby(case.found.places(gap), lambda at: any(at in one for one in inside))
+    return [list(group) for is_learned, group in groups if is_learned]
+
+
+def _ids(case: Case, run: Places) -> tuple[int, ...]:
+    return tuple(case.ids[run.start : run.stop] if isinstance(run, range) else map(case.ids.__getitem__, run))
 
 
 Answer: TypeAlias = list[Piece]
@@ -184,9 +203,8 @@ def _answers(case: Case, pieces: Sequence[Piece]) -> Iterator[Answer]:
         ends = piece.message is None and _trained(case, piece.ends)
         if _trained(case, piece.message) or ends:
             answer.append(piece)
-        elif case.bench.texts.alone(piece.text)[0]:
-            if answer:
-                yield answer
+        elif answer and case.bench.texts.alone(piece.text)[0]:
+            yield answer
             answer = []
     if answer:
         yield answer

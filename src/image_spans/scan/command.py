@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from image_spans.scan.judge import Judge, Judged, Options, Problem
     from image_spans.scan.loop import Part
-    from image_spans.scan.rows import Row
     from image_spans.scan.tally import Tally
     from image_spans.scan.workers import Recipe
 
@@ -52,7 +51,12 @@ def add_parsers(commands: Any) -> None:
     add("--timeout", type=float, default=60.0, metavar="SECONDS", help="what one call of the pipeline may take")
     add("--sample", type=int, metavar="N", help="only N rows, chosen at random")
     add("--seed", type=int, default=0, metavar="S", help="chooses other rows (default: 0)")
-    add("--workers", type=int, default=1, metavar="N", help="judge in N processes; the report is the same")
+    add("--workers", type=int, metavar="N", help="judge in N processes (default: 1); the report is the same")
+    add(
+        "--ray",
+        metavar="ADDRESS",
+        help="judge on a cluster of Ray, with as many judges as it has CPUs; local: start one",
+    )
     add("--fail-on", action="append", default=[], metavar="CAUSE", help="exit with 1 for these alone")
     add("--limit-findings", type=int, default=20, metavar="N", help="tell N per cause in full; 0: all (default: 20)")
     add("--format", choices=("text", "md", "json", "jsonl"), default="text")
@@ -86,25 +90,29 @@ def _scan(chosen: argparse.Namespace) -> int:
     streams = chosen.format == "jsonl"
     tally = Tally(chosen.limit_findings, keeps=not streams)
     stop = loop.Stop()
+    write = _writer()
 
     def found(problems: Sequence[Problem]) -> None:
         if streams:
-            _write("".join(render.line(problem) for problem in problems))
+            write("".join(render.line(problem) for problem in problems))
 
     with stop.listening():
         files = loop.parts(chosen.data, tally)
         try:
             with stop.judging():
                 wanted = None if chosen.sample is None else loop.sampled(files, chosen.sample, chosen.seed)
+            broken = judge.subject_itself()  # then the data alone is looked at
+            if broken:
+                found(tally.add_problems(broken))
             with _progress(files) as tell:
-                source = loop.rows(files, tally, wanted, lambda done: tell(done, tally.rows))
-                with closing(_verdicts(chosen, recipe, judge, source, tally, found)) as verdicts:
+                judging = _judging(chosen, recipe, judge, with_checks=not broken)
+                with closing(judging(files, tally, wanted, lambda done: tell(done, tally.rows))) as verdicts:
                     loop.scan(verdicts, tally, stop, found)
         except KeyboardInterrupt:
             if stop.by is None:
                 raise
             tally.stopped = stop.by.name
-    _write(render.report(tally, judge.subject.name, chosen.max_length, chosen.format))
+    write(render.report(tally, judge.subject.name, chosen.max_length, chosen.format))
     if not tally.rows and not tally.unread and tally.stopped is None:
         print("no row was read, so nothing was judged", file=sys.stderr)
         return 2
@@ -154,25 +162,32 @@ def _options(chosen: argparse.Namespace) -> Options:
     )
 
 
-def _verdicts(
-    chosen: argparse.Namespace,
-    recipe: Recipe,
-    judge: Judge,
-    rows: Iterator[Row],
-    tally: Tally,
-    found: Callable[[Sequence[Problem]], None],
-) -> Generator[Judged, None, None]:
-    """The verdicts of the rows, by this process or by others; what is wrong with the subject itself comes first."""
+Judging = Callable[
+    [Sequence["Part"], "Tally", "frozenset[tuple[Path, int]] | None", Callable[[int], None]],
+    "Generator[Judged, None, None]",
+]
+"""From files, the tally of the scan, the rows that are wanted and who is told of bytes, to verdicts."""
+
+
+def _judging(chosen: argparse.Namespace, recipe: Recipe, judge: Judge, *, with_checks: bool) -> Judging:
+    """Who judges the rows of files: this process, others of this machine, or a cluster."""
+    from image_spans.scan import loop
     from image_spans.scan.judge import judged
     from image_spans.scan.workers import Pool
 
-    broken = judge.subject_itself()
-    if broken:
-        found(tally.add_problems(broken))
-    if chosen.workers == 1:
-        yield from (judged(judge, row, with_checks=not broken) for row in rows)
-        return
-    yield from Pool(chosen.workers, recipe, with_checks=not broken, ended=tally.ended.append).judge(rows)
+    def here(files: Sequence[Part], tally: Tally, *which: Any) -> Generator[Judged, None, None]:
+        rows = loop.rows(files, tally, *which)
+        if chosen.workers in (None, 1):
+            yield from (judged(judge, row, with_checks=with_checks) for row in rows)
+            return
+        with Pool(chosen.workers, recipe, with_checks=with_checks, ended=tally.ended.append) as pool:
+            yield from pool.judge(rows)
+
+    if chosen.ray is None:
+        return here
+    from image_spans.scan.cluster import Cluster
+
+    return Cluster(chosen.ray, recipe, chosen.workers, with_checks).judge
 
 
 def _refuse_unknown(cause: str) -> None:
@@ -190,9 +205,15 @@ def _is_of(cause: str, patterns: Sequence[str]) -> bool:
     return any(cause == pattern or cause.startswith(tuple(pattern + sign for sign in "-./")) for pattern in patterns)
 
 
-def _write(text: str) -> None:
-    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
-    sys.stdout.flush()
+def _writer() -> Callable[[str], None]:
+    """Writes to what stdout is now: what libraries print later is kept out of a report that others parse."""
+    stream = sys.stdout
+
+    def write(text: str) -> None:
+        stream.buffer.write(text.encode("utf-8", "backslashreplace"))
+        stream.flush()
+
+    return write
 
 
 @contextmanager

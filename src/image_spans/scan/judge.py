@@ -124,6 +124,7 @@ class Judge:
         usual = [one.name for one in registered if one.family in ("single", "hazard")]
         chosen = [name for pattern in options.checks for name in checks.find(pattern)] or usual
         self._names = tuple(name for name in _with_needs(chosen) if self._applies(name))
+        self._of_hazard = {name: one.family == "hazard" for name, one in checks.checks().items()}
 
     def _applies(self, name: str) -> bool:
         one = checks.checks()[name]
@@ -208,28 +209,31 @@ class Judge:
         return Judged(tuple(problems), judged=True, literals=literals, length=length, images=shapes)
 
     def _findings(self, case: Case, literals: bool) -> Iterator[Finding]:
-        for name in self._names:
-            # Text that spells markers is judged as where it is generated: by the checks that know of it.
-            if name != "pipeline.encodes" and (checks.checks()[name].family == "hazard") != literals:
-                continue
-            where, verdict = case, self._verdict(case, name)
-            if (
-                isinstance(verdict, checks.NotJudged)
-                and verdict.because_of
-                and verdict.on not in (None, where.conversation)
-            ):
-                assert verdict.on is not None
-                where = case.again(verdict.on)
-                verdict = self._verdict(where, verdict.because_of)
-            if isinstance(verdict, Finding):
-                yield diagnosed(where, verdict)
+        # Text that spells markers is judged as where it is generated: by the checks that know of it.
+        open_ = [name for name in self._names if name == "pipeline.encodes" or self._of_hazard[name] == literals]
+        while open_:
+            for where, verdict in self._verdicts(case, open_):
+                if isinstance(verdict, Finding):
+                    yield diagnosed(where, verdict)
 
-    def _verdict(self, case: Case, name: str) -> checks.Verdict:
-        """What a check says; that it does not come to an end is a finding too."""
+    def _verdicts(self, case: Case, open_: list[str]) -> list[tuple[Case, checks.Verdict]]:
+        """What checks say, in one call; those that were asked are taken off. That one has no end is a finding too."""
+        said: list[tuple[Case, checks.Verdict]] = []
+
+        def ask() -> None:
+            while open_:
+                where, verdict = case, checks.judge(case, open_[0])
+                if isinstance(verdict, checks.NotJudged) and verdict.because_of and verdict.on is not None:
+                    where = case if verdict.on == case.conversation else case.again(verdict.on)
+                    verdict = verdict if where is case else checks.judge(where, verdict.because_of)
+                said.append((where, verdict))
+                del open_[0]
+
         try:
-            return self._foreign.call(lambda: f"{name} on {case.conversation!r}", checks.judge, case, name)
+            self._foreign.call(lambda: f"{open_[0]} on {case.conversation!r}", ask)
         except MISBEHAVIOUR as error:
-            return case.finding(name, f"judging {error}", raised=error)
+            said.append((case, case.finding(open_.pop(0), f"judging {error}", raised=error)))
+        return said
 
     def _told(self, finding: Finding, row: Row | None = None, case: Case | None = None) -> Problem:
         """A finding of a check as plain data."""

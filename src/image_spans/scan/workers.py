@@ -59,7 +59,7 @@ class _Worker:
 
 
 class Pool:
-    """Processes that judge.
+    """Processes that judge; they are started when rows come, and live until the pool is closed.
 
     Args:
         number: of processes.
@@ -86,14 +86,14 @@ class Pool:
         Raises:
             ConfigError: a process cannot load the subject.
         """
-        batches = _batches(enumerate(rows))
+        coming = batches(enumerate(rows))
         following = 0
         read = 0
         exhausted = False
         try:
             while True:
                 while not exhausted and len(self._waiting) < self._number and read - following < self._most_ahead:
-                    batch = next(batches, None)
+                    batch = next(coming, None)
                     exhausted = batch is None
                     if batch is not None:
                         self._waiting.append(batch)
@@ -105,15 +105,24 @@ class Pool:
                 while following in self._verdicts:
                     yield self._verdicts.pop(following)
                     following += 1
-        finally:
-            self.close()
+        except BaseException:
+            self.close()  # processes that are in the middle of a batch are of no use to another call
+            raise
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *of_exception: object) -> None:
+        self.close()
 
     @property
     def _most_ahead(self) -> int:
         return self._number * AHEAD * BATCH_ROWS
 
     def close(self) -> None:
-        """End all processes."""
+        """End all processes; what they have under way is lost."""
+        self._waiting.clear()
+        self._verdicts.clear()
         for worker in self._workers:
             worker.process.terminate()
         for worker in self._workers:
@@ -178,7 +187,8 @@ class Pool:
             self._waiting.extendleft([one] for one in reversed(worker.given))
 
 
-def _batches(rows: Iterable[Numbered]) -> Iterator[list[Numbered]]:
+def batches(rows: Iterable[Numbered]) -> Iterator[list[Numbered]]:
+    """Rows in their order, as many at once as a process is given."""
     batch: list[Numbered] = []
     size = 0
     for number, row in rows:
