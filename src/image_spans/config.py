@@ -156,12 +156,16 @@ class _Entry(Model):
         return self
 
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME_SHOWN = "letters, digits, '.', '_' and '-', a letter or digit first"
+
+
 def _name(name: Any) -> Any:
-    if isinstance(name, str) and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+    if isinstance(name, str) and not NAME.fullmatch(name):
         raise PydanticCustomError(
             "subject",
-            "{name} cannot name a subject; expected letters, digits, '.', '_' and '-', a letter or digit first",
-            {"name": found(name)},
+            "{name} cannot name a subject; expected {expected}",
+            {"name": found(name), "expected": NAME_SHOWN},
         )
     return name
 
@@ -279,6 +283,8 @@ def read(path: str | os.PathLike[str] = DEFAULT_FILE) -> list[SubjectSpec]:
         entries = _File.model_validate(document.data).subjects
     except ValidationError as error:
         document.add_all(error)
+    if document.todo:
+        document.raise_problems()  # what is not decided cannot be judged further
     file = Path(path).resolve()
     specs = []
     for name, entry in entries.items():

@@ -33,12 +33,13 @@ class Proposal:
 
     def leaves(self) -> Iterator[tuple[KeyPath, Any]]:
         """Every value that is no mapping, with its key."""
-        yield from _leaves(self.entry, ())
+        yield from leaves(self.entry)
 
 
-def _leaves(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
+def leaves(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    """Every value inside mappings that is none itself, with its key."""
     if isinstance(value, Mapping) and value:
         for key, one in value.items():
-            yield from _leaves(one, (*path, key))
+            yield from leaves(one, (*path, key))
     else:
         yield path, value

@@ -82,7 +82,7 @@ def _own(found: Markers, vocabulary: _Vocabulary, named: Named, own: str | None,
     found.notes["images", "placeholder"] = evidence
     tiles = {match[1]: token for token in vocabulary.ids if (match := names.IDEFICS_TILE.fullmatch(token)) is not None}
     if tiles or (row is not None and row.rule == "idefics3"):
-        whole = {role: token for role, name in names.IDEFICS.items() if (token := vocabulary.get(name)) is not None}
+        whole = {role: one for role, name in names.IDEFICS.items() if (one := vocabulary.get(name)) is not None}
         found.images["markers"] = whole | tiles
         found.notes["images", "markers"] = "roles as examples/idefics3.py calls them"
 

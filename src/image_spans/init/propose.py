@@ -33,7 +33,14 @@ _ORDER = (
 )
 
 
-def propose(name: str, written: Mapping[str, Any], spec: TokenizerSpec, probe: Probe, settings: Settings) -> Proposal:
+def propose(
+    name: str,
+    written: Mapping[str, Any],
+    spec: TokenizerSpec,
+    probe: Probe,
+    settings: Settings,
+    chat: Chat | None = None,
+) -> Proposal:
     """The entry of one subject.
 
     Args:
@@ -42,12 +49,12 @@ def propose(name: str, written: Mapping[str, Any], spec: TokenizerSpec, probe: P
         spec: how the tokenizer was loaded; what it says of BOS was asked for.
         probe: what was found out.
         settings: the files beside it.
+        chat: what its chat template writes; None: there is none.
     """
     proposal = Proposal(name, {"tokenizer": dict(written), "pipeline": {}, "contract": {}})
     by_id = {token_id: token for token, token_id in probe.tokens.items()}
     rule = rule_of(settings)
     markers = find(probe.tokens, named(settings, by_id), None if rule is None else rule.row)
-    chat = _chat(probe, settings)
     _tokenizer(proposal, probe, markers)
     contract = proposal.entry["contract"]
     if chat is not None and chat.roles != ("system", "user", "assistant"):
@@ -97,6 +104,8 @@ def bos(probe: Probe, spec: TokenizerSpec, chat: Chat | None) -> tuple[str | Tod
             f"exactly_once or none: the plain call begins with {first} ({facts.prefix[0]}), which is not named BOS"
         )
         return Todo(question), ""
+    if spec.backend == "tiktoken" and not spec.add_special_tokens and not probe.tokens:
+        return Todo("exactly_once or none: a rank file does not hold its special tokens, so BOS is not known"), ""
     if named is None:
         return "none", "seen: encode('a') begins with no extra id, and no token is named BOS"
     if chat is not None and chat.begins_with_bos is True:
@@ -210,8 +219,8 @@ def _pipeline(proposal: Proposal) -> None:
         proposal.notes["pipeline", "returns"] = "what it returns besides ids; remove the line for a list of ids"
 
 
-def _chat(probe: Probe, settings: Settings) -> Chat | None:
-    """What a chat template writes; None where there is none."""
+def chat_of(probe: Probe) -> Chat | None:
+    """What the chat template of a tokenizer or processor writes; None where there is none."""
     native = probe.tokenizer.native
     if not getattr(native, "chat_template", None):
         return None

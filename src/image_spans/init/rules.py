@@ -38,7 +38,7 @@ def _square(side: Place, patch: Place, more: Callable[[Settings], int] = lambda 
         length, step = value(settings, side), value(settings, patch)
         if type(length) is not int or type(step) is not int or step < 1:
             return None
-        per_side: int = length // step
+        per_side = int(length // step)
         return per_side * per_side + more(settings)
 
     return count
@@ -47,7 +47,7 @@ def _square(side: Place, patch: Place, more: Callable[[Settings], int] = lambda 
 def _class_token(settings: Settings) -> int:
     """What LLaVA's vision tower gives besides patches, unless that is left out."""
     extra = settings.get("processor.num_additional_image_tokens")
-    drops = settings.get("processor.vision_feature_select_strategy") != "full"
+    drops = bool(settings.get("processor.vision_feature_select_strategy") != "full")
     return (extra if type(extra) is int else 1) - drops
 
 
@@ -162,6 +162,7 @@ _PATCHES: Mapping[str, Place] = {
     "rule": _is("image_sizes"),
     "patch": _pixtral_patch,
 }
+_LLAVA_PATCH: Place = ("processor.patch_size", "model.vision_config.patch_size")
 _SAME_SPAN = {"grammar": "same_span", "overview": "last"}
 _PIXTRAL: Mapping[str, Place] = {
     "size": "images.size.longest_edge",
@@ -233,7 +234,14 @@ ROWS: tuple[Row, ...] = (
         counts=_per("num_patches"),
     ),
     Row("internvl", ("GotOcr2ImageProcessor",), "own", _TILES, processors=("AyaVisionProcessor",), slots=_aya_slots),
-    Row("fixed", ("GotOcr2ImageProcessor",), "paired", processors=("GotOcr2Processor",), slots=_is(256)),
+    Row(
+        "fixed",
+        ("GotOcr2ImageProcessor",),
+        "paired",
+        processors=("GotOcr2Processor",),
+        slots=_is(256),
+        counts=_per("num_patches"),
+    ),
     Row(
         "minicpm",
         ("MiniCPMVImageProcessor",),
@@ -287,9 +295,14 @@ ROWS: tuple[Row, ...] = (
         {
             "pinpoints": ("images.image_grid_pinpoints", "model.image_grid_pinpoints"),
             "tile": ("images.crop_size.height", "images.size.shortest_edge"),
-            "patch": ("processor.patch_size", "model.vision_config.patch_size"),
+            "patch": _LLAVA_PATCH,
         },
         processors=("LlavaNextProcessor",),
+        counts={
+            "rule": _is("anyres"),
+            "side": ("images.crop_size.height", "images.size.shortest_edge"),
+            "patch": _LLAVA_PATCH,
+        },
     ),
     Row(
         "llava_onevision",
@@ -301,6 +314,12 @@ ROWS: tuple[Row, ...] = (
             "patch": _onevision_patch,
             "max_patches": _anyres_most,
         },
+        counts={
+            "rule": _is("anyres"),
+            "side": ("images.size.height", "images.size"),
+            "patch": _onevision_patch,
+            "most": _anyres_most,
+        },
     ),
     Row(
         "fixed",
@@ -309,10 +328,10 @@ ROWS: tuple[Row, ...] = (
         processors=("LlavaProcessor",),
         slots=_square(
             ("images.crop_size.height", "images.size.shortest_edge"),
-            ("processor.patch_size", "model.vision_config.patch_size"),
+            _LLAVA_PATCH,
             more=_class_token,
         ),
-        counts=_per("constant"),
+        counts={"rule": _is("pixels"), "patch": _LLAVA_PATCH, "plus": _class_token},
     ),
     Row(
         "fixed",
