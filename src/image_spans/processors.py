@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from image_spans import discovery, image_backends
 from image_spans.errors import ConfigError, Unavailable, nearest, words
-from image_spans.tokenizers.transformers import library
+from image_spans.tokenizers.transformers import library, quiet
 from image_spans.training.byte_bpe import backend
 
 NAMED = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
@@ -81,21 +81,27 @@ def load(*, processor: str, file: str, image_backend: str = image_backends.DEFAU
         ConfigError: the class does not exist, or does not take what the folder holds; one line.
         Unavailable: a class needs a library that is not installed, or is not made for the image backend.
     """
-    transformers, folder = library(), Path(file)
+    with quiet(library()):
+        return _load(library(), processor, Path(file), image_backend)
+
+
+def _load(transformers: Any, processor: str, folder: Path, image_backend: str) -> Any:
     if not folder.is_dir():
-        raise ConfigError(f"{file} is no folder; expected one with the files of a processor and its tokenizer")
+        raise ConfigError(f"{folder} is no folder; expected one with the files of a processor and its tokenizer")
     module, _, name = processor.partition(":")
     cls = _class(transformers, name) if module == "transformers" else discovery.resolve(processor)
     saved = {part: _saved(folder / f"{part}_config.json") for part in ("processor", "preprocessor")}
     settings = saved["preprocessor"] or dict(saved["processor"].get("image_processor") or {})
     kind = settings.get("image_processor_type")
     if not isinstance(kind, str):
-        raise ConfigError(f"{file} names no image_processor_type, in preprocessor_config.json or processor_config.json")
+        raise ConfigError(
+            f"{folder} names no image_processor_type, in preprocessor_config.json or processor_config.json"
+        )
     images = _called(
         image_backends.image_class(transformers, kind, image_backends.named(image_backend)).from_dict, settings
     )
     tokenizer = _called(
-        transformers.AutoTokenizer.from_pretrained, file, local_files_only=True, trust_remote_code=False
+        transformers.AutoTokenizer.from_pretrained, str(folder), local_files_only=True, trust_remote_code=False
     )
     known = inspect.signature(cls.__init__).parameters
     own = {key: value for key, value in saved["processor"].items() if key in known and not isinstance(value, Mapping)}

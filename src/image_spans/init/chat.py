@@ -78,14 +78,19 @@ class _Written:
     def __init__(self, render: Render) -> None:
         self._render = render
         self._as_parts = False
-        try:
-            render(_messages(("user",), self._as_parts))
-        except Exception as first:
+        if not self._takes():
             self._as_parts = True
-            try:
-                render(_messages(("user",), self._as_parts))
-            except Exception:  # it is foreign code
-                raise _Unclear(f"rendering one message raised {words(first)}") from None
+            if not self._takes():
+                raise _Unclear(self._why)
+
+    def _takes(self) -> bool:
+        """Whether content in this form is written at all."""
+        self._why = "it does not write the text of a message"
+        try:
+            return _content(0) in self._render(_messages(("user",), self._as_parts))
+        except Exception as error:  # it is foreign code
+            self._why = f"rendering one message raised {words(error)}"
+            return False
 
     def has(self, *roles: str) -> bool:
         try:

@@ -88,5 +88,6 @@ def _added(known: Mapping[str, int], native: Any) -> dict[str, int]:
 
 
 def _can_be_written(token: str) -> bool:
-    """Whether a YAML file can hold it: not half of a character."""
-    return 0 < len(token) <= _LONGEST_TOKEN and not any("\ud800" <= character <= "\udfff" for character in token)
+    """Whether it can be a value in the YAML: no half of a character, and not what reads like an open question."""
+    halves = any("\ud800" <= character <= "\udfff" for character in token)
+    return 0 < len(token) <= _LONGEST_TOKEN and not halves and not token.lstrip().startswith("TODO")

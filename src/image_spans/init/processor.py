@@ -114,6 +114,7 @@ def describe(proposal: Proposal, probe: Probe, rule: Rule | None, written: str |
     proposal.entry["pipeline"] = entry
     for key in ("encode", "returns"):
         proposal.notes.pop(("pipeline", key), None)
+    contract["template"] = contract.pop("template")  # behind the literals, which came last
     proposal.notes["pipeline", "encode"] = "calls what the factory returns, with text and blank pictures"
 
 

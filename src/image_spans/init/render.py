@@ -74,7 +74,18 @@ def scalar(value: Any) -> str:
     """One value on one line; text in quotes unless it needs none, in a mapping on one line too."""
     if not isinstance(value, str):
         return str(yaml.safe_dump(value, width=10**6).split("\n")[0])
-    if _PLAIN.fullmatch(value) and not value.endswith(":") and yaml.safe_load(f"{{key: {value}}}") == {"key": value}:
+    if _PLAIN.fullmatch(value) and _is_text(value):
         return value
     quoted: str = yaml.safe_dump(value, default_style='"', allow_unicode=True, width=10**6)
     return quoted.rstrip("\n")
+
+
+def _is_text(plain: str) -> bool:
+    """Whether YAML reads it as this text where it stands without quotes, also inside a mapping on one line."""
+    try:
+        mapping = yaml.compose(f"{{key: {plain}}}", yaml.SafeLoader)
+    except yaml.YAMLError:
+        return False
+    assert isinstance(mapping, yaml.MappingNode), "it has braces round it"
+    (_, node), *more = mapping.value
+    return not more and node.tag == "tag:yaml.org,2002:str" and node.value == plain
