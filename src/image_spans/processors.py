@@ -18,6 +18,8 @@ from image_spans.errors import ConfigError, Unavailable, nearest, words
 from image_spans.tokenizers.transformers import library, quiet
 from image_spans.training.byte_bpe import backend
 
+LARGEST_CONFIGURATION = 10_000_000
+"""Bytes; a tokenizer_config.json that lists a thousand added tokens has a few hundred thousand."""
 NAMED = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
 
 
@@ -90,8 +92,8 @@ def _load(transformers: Any, processor: str, folder: Path, image_backend: str) -
         raise ConfigError(f"{folder} is no folder; expected one with the files of a processor and its tokenizer")
     module, _, name = processor.partition(":")
     cls = _class(transformers, name) if module == "transformers" else discovery.resolve(processor)
-    saved = {part: _saved(folder / f"{part}_config.json") for part in ("processor", "preprocessor")}
-    settings = saved["preprocessor"] or dict(saved["processor"].get("image_processor") or {})
+    own, images_alone = (saved(folder / f"{part}_config.json") for part in ("processor", "preprocessor"))
+    settings = images_alone or dict(own.get("image_processor") or {})
     kind = settings.get("image_processor_type")
     if not isinstance(kind, str):
         raise ConfigError(
@@ -104,16 +106,23 @@ def _load(transformers: Any, processor: str, folder: Path, image_backend: str) -
         transformers.AutoTokenizer.from_pretrained, str(folder), local_files_only=True, trust_remote_code=False
     )
     known = inspect.signature(cls.__init__).parameters
-    own = {key: value for key, value in saved["processor"].items() if key in known and not isinstance(value, Mapping)}
+    own = {key: value for key, value in own.items() if key in known and not isinstance(value, Mapping)}
     if "chat_template" in known and (folder / "chat_template.jinja").is_file():
         own.setdefault("chat_template", (folder / "chat_template.jinja").read_text(encoding="utf-8"))
     return _of_parts(transformers, cls, {**own, "image_processor": images, "tokenizer": tokenizer})
 
 
-def _saved(path: Path) -> dict[str, Any]:
+def saved(path: Path) -> dict[str, Any]:
+    """What a configuration file holds; nothing where there is none.
+
+    Raises:
+        ConfigError: it is no JSON mapping.
+    """
     if not path.is_file():
         return {}
     try:
+        if path.stat().st_size > LARGEST_CONFIGURATION:
+            raise ConfigError(f"{path} is larger than 10 MB; expected a configuration")
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not JSON that can be read: {error}") from error

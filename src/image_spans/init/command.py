@@ -71,6 +71,10 @@ def _init(chosen: argparse.Namespace) -> int:
 def _next(output: Path, proposal: Proposal, is_named: bool) -> str:
     """What to do next, in two lines."""
     todos = len(proposal.todos())
-    open_ = f"answer {'its' if todos > 1 else 'the'} {todos} TODO" if todos else "read what is proposed"
-    command = f"pytest {output}" if is_named else "pytest"
-    return f"Wrote {output}: {open_}, and put your own module:function under pipeline.\nThen run: {command}"
+    open_ = f"answer its {todos} TODO" if todos > 1 else "answer its TODO" if todos else "read what is proposed"
+    own = (
+        ""
+        if proposal.entry["pipeline"]["encode"] == "processor"
+        else ", and put your own module:function under pipeline"
+    )
+    return f"Wrote {output}: {open_}{own}.\nThen run: {f'pytest {output}' if is_named else 'pytest'}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from image_spans.init import names
 from image_spans.init.entry import Todo
-from image_spans.init.rules import Row
+from image_spans.init.places import Row
 
 Named = Mapping[str, tuple[str, str]]
 """Role to the token that the files name, and where."""

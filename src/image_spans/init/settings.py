@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from image_spans.errors import ConfigError
+from image_spans.processors import saved
 
 _FILES = {
     "tokenizer": "tokenizer_config.json",
@@ -16,7 +15,6 @@ _FILES = {
     "images": "preprocessor_config.json",
     "model": "config.json",
 }
-_LARGEST = 10_000_000  # bytes; a tokenizer_config.json that lists a thousand added tokens has a few hundred thousand
 
 
 @dataclass(frozen=True)
@@ -56,29 +54,18 @@ def read(folder: Path | None, processor_class: str | None = None) -> Settings:
     Raises:
         ConfigError: a file is there and is not a JSON mapping.
     """
-    parts, files = {}, {}
+    parts: dict[str, Mapping[str, Any]] = {}
+    files: dict[str, str] = {}
     for part, name in _FILES.items():
         path = None if folder is None else folder / name
         if path is not None and path.is_file():
-            parts[part], files[part] = _mapping(path), name
+            parts[part], files[part] = saved(path), name
     nested = parts.get("processor", {}).get("image_processor")
     if "images" not in parts and isinstance(nested, Mapping):  # one file for all, since transformers 5
         parts["images"], files["images"] = nested, _FILES["processor"]
     said = (parts.get(part, {}).get("processor_class") for part in ("processor", "images", "tokenizer"))
     found = processor_class or next((name for name in said if isinstance(name, str)), None)
     return Settings(parts, files, found)
-
-
-def _mapping(path: Path) -> Mapping[str, Any]:
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise ConfigError(f"{path} is larger than 10 MB; expected a configuration")
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not JSON that can be read: {error}") from None
-    if not isinstance(found, Mapping):
-        raise ConfigError(f"{path} holds no mapping; expected a configuration")
-    return found
 
 
 ROLES: Mapping[str, tuple[str, ...]] = {

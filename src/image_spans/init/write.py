@@ -9,7 +9,7 @@ from pathlib import Path
 
 from image_spans import config
 from image_spans.errors import ConfigError, Undecided
-from image_spans.files import beside
+from image_spans.files import write_new
 
 
 def refuse_existing(path: Path) -> None:
@@ -47,35 +47,17 @@ def check(text: str) -> None:
 
 
 def create(path: Path, text: str) -> None:
-    """Write a new file: whole or not at all, and never over another one, also where two runs do it at once.
+    """Write a new file.
 
     Raises:
         ConfigError: it is there, or cannot be written.
     """
-    made = beside(path)
     try:
-        with made.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        _put(made, path)
+        write_new(path, text)
     except FileExistsError:
         raise ConfigError(_exists(path)) from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
-    finally:
-        made.unlink(missing_ok=True)
-
-
-def _put(made: Path, path: Path) -> None:
-    """Give a finished file its name; a link, unlike a renaming, fails where the name is taken."""
-    try:
-        os.link(made, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links: the name is taken first, which fails just so
-        with path.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(made.read_text(encoding="utf-8"))
 
 
 def show(text: str) -> None:
