@@ -36,8 +36,8 @@ from image_spans.tokenizers import TokenizerSpec
 from image_spans.yaml_nodes import KeyPath, dotted, found, message, read_document, refuse
 
 DEFAULT_FILE = "tokenizers_under_test.yaml"
-_BUILD = "image_spans.processors:build"
-"""The factory that makes a processor on the image backend that it is told."""
+_BUILDERS = ("image_spans.processors:build", "image_spans.processors:load")
+"""The factories that make a processor on the image backend that they are told."""
 
 
 def _reference(name: Any) -> Any:
@@ -218,14 +218,14 @@ class SubjectSpec:
     @property
     def image_backend(self) -> str | None:
         """The image backend of what is built here; None where a factory of somebody else, or none, makes it."""
-        if self.tokenizer.factory != _BUILD:
+        if self.tokenizer.factory not in _BUILDERS:
             return None
         return str(self.tokenizer.options.get("image_backend", image_backends.DEFAULT))
 
     @property
     def takes_image_backend(self) -> bool:
         """Whether a run may choose the image backend: it is built here, and the YAML leaves the choice."""
-        return self.tokenizer.factory == _BUILD and "image_backend" not in self.tokenizer.options
+        return self.tokenizer.factory in _BUILDERS and "image_backend" not in self.tokenizer.options
 
     def on(self, image_backend: image_backends.ImageBackend) -> SubjectSpec:
         """The same subject on an image backend; itself where it leaves no choice, or where that is the usual one."""

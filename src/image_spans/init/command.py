@@ -47,7 +47,9 @@ def run(chosen: argparse.Namespace) -> int:
         return _init(chosen)
     except (ConfigError, Unavailable) as error:
         print(" ".join(str(error).split()), file=sys.stderr)
-        return 2
+    except OSError as error:  # a file or folder of the source that cannot be read
+        print(f"{error.filename!r} cannot be read: {error.strerror}", file=sys.stderr)
+    return 2
 
 
 def _init(chosen: argparse.Namespace) -> int:
@@ -64,7 +66,7 @@ def _init(chosen: argparse.Namespace) -> int:
         write.show(text)
         return 0
     write.create(output, text)
-    print(_next(output, proposal, chosen.output is not None))
+    write.show(_next(output, proposal, chosen.output is not None))
     return 0
 
 
@@ -77,4 +79,4 @@ def _next(output: Path, proposal: Proposal, is_named: bool) -> str:
         if proposal.entry["pipeline"]["encode"] == "processor"
         else ", and put your own module:function under pipeline"
     )
-    return f"Wrote {output}: {open_}{own}.\nThen run: {f'pytest {output}' if is_named else 'pytest'}"
+    return f"Wrote {output}: {open_}{own}.\nThen run: {f'pytest {output}' if is_named else 'pytest'}\n"

@@ -62,5 +62,5 @@ def create(path: Path, text: str) -> None:
 
 def show(text: str) -> None:
     """Print it, whatever characters the terminal knows."""
-    sys.stdout.buffer.write(text.encode("utf-8"))
+    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
     sys.stdout.flush()
