@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from image_spans.compare import command
+from image_spans.init import command as init
 from image_spans.scan import command as scan
 
 
@@ -20,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     fetch.set_defaults(run=_fetch)
     command.add_parsers(commands)
     scan.add_parsers(commands)
+    init.add_parsers(commands)
     chosen = parser.parse_args(arguments)
     code: int = chosen.run(chosen)
     return code

@@ -36,8 +36,8 @@ from image_spans.tokenizers import TokenizerSpec
 from image_spans.yaml_nodes import KeyPath, dotted, found, message, read_document, refuse
 
 DEFAULT_FILE = "tokenizers_under_test.yaml"
-_BUILD = "image_spans.processors:build"
-"""The factory that makes a processor on the image backend that it is told."""
+_BUILDERS = ("image_spans.processors:build", "image_spans.processors:load")
+"""The factories that make a processor on the image backend that they are told."""
 
 
 def _reference(name: Any) -> Any:
@@ -156,12 +156,16 @@ class _Entry(Model):
         return self
 
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME_SHOWN = "letters, digits, '.', '_' and '-', a letter or digit first"
+
+
 def _name(name: Any) -> Any:
-    if isinstance(name, str) and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+    if isinstance(name, str) and not NAME.fullmatch(name):
         raise PydanticCustomError(
             "subject",
-            "{name} cannot name a subject; expected letters, digits, '.', '_' and '-', a letter or digit first",
-            {"name": found(name)},
+            "{name} cannot name a subject; expected {expected}",
+            {"name": found(name), "expected": NAME_SHOWN},
         )
     return name
 
@@ -214,14 +218,14 @@ class SubjectSpec:
     @property
     def image_backend(self) -> str | None:
         """The image backend of what is built here; None where a factory of somebody else, or none, makes it."""
-        if self.tokenizer.factory != _BUILD:
+        if self.tokenizer.factory not in _BUILDERS:
             return None
         return str(self.tokenizer.options.get("image_backend", image_backends.DEFAULT))
 
     @property
     def takes_image_backend(self) -> bool:
         """Whether a run may choose the image backend: it is built here, and the YAML leaves the choice."""
-        return self.tokenizer.factory == _BUILD and "image_backend" not in self.tokenizer.options
+        return self.tokenizer.factory in _BUILDERS and "image_backend" not in self.tokenizer.options
 
     def on(self, image_backend: image_backends.ImageBackend) -> SubjectSpec:
         """The same subject on an image backend; itself where it leaves no choice, or where that is the usual one."""
@@ -279,6 +283,8 @@ def read(path: str | os.PathLike[str] = DEFAULT_FILE) -> list[SubjectSpec]:
         entries = _File.model_validate(document.data).subjects
     except ValidationError as error:
         document.add_all(error)
+    if document.todo:
+        document.raise_problems()  # what is not decided cannot be judged further
     file = Path(path).resolve()
     specs = []
     for name, entry in entries.items():

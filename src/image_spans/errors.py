@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class ConfigError(Exception):
@@ -12,6 +12,15 @@ class ConfigError(Exception):
     The text is one line: where, what, what was expected. The plugin turns it into a pytest usage
     error (exit code 4), the command line into exit code 2; neither shows a traceback.
     """
+
+
+class Undecided(ConfigError):
+    """Values of the YAML are still TODO; the text has a line for each of them."""
+
+    def __init__(self, text: str, others: Sequence[str] = ()) -> None:
+        super().__init__(text)
+        self.others = tuple(others)
+        """What else is wrong in the file, which may follow from what is not decided."""
 
 
 class Unavailable(Exception):

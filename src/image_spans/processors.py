@@ -7,16 +7,19 @@ are meant to be small: shrink the image processor, not the pictures, and every r
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from image_spans import image_backends
+from image_spans import discovery, image_backends
 from image_spans.errors import ConfigError, Unavailable, nearest, words
-from image_spans.tokenizers.transformers import library
+from image_spans.tokenizers.transformers import library, quiet
 from image_spans.training.byte_bpe import backend
 
+LARGEST_CONFIGURATION = 10_000_000
+"""Bytes; a tokenizer_config.json that lists a thousand added tokens has a few hundred thousand."""
 NAMED = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
 
 
@@ -62,12 +65,79 @@ def build(
     named = {**NAMED, **(tokens or {}), **({"bos_token": bos} if bos else {})}
     tokenizer = _tokenizer(transformers, named, extra, bos if adds_bos else None, file)
     cls = _class(transformers, processor)
-    given = {"image_processor": images, "tokenizer": tokenizer, **(options or {})}
+    return _of_parts(transformers, cls, {"image_processor": images, "tokenizer": tokenizer, **(options or {})})
+
+
+def load(*, processor: str, file: str, image_backend: str = image_backends.DEFAULT) -> Any:
+    """A processor from a folder in which it was saved, on an image backend that is chosen, without torch.
+
+    Its own ``from_pretrained`` would take the backend that is installed, and without torchvision no processor that also
+    takes videos. What the folder does not hold is the class's own default.
+
+    Args:
+        processor: its class, such as ``transformers:Qwen2VLProcessor``.
+        file: the folder, with the tokenizer's files beside ``processor_config.json`` or ``preprocessor_config.json``.
+        image_backend: ``pil``, which needs no torch, or ``torchvision``.
+
+    Raises:
+        ConfigError: the class does not exist, or does not take what the folder holds; one line.
+        Unavailable: a class needs a library that is not installed, or is not made for the image backend.
+    """
+    with quiet(library()):
+        return _load(library(), processor, Path(file), image_backend)
+
+
+def _load(transformers: Any, processor: str, folder: Path, image_backend: str) -> Any:
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is no folder; expected one with the files of a processor and its tokenizer")
+    module, _, name = processor.partition(":")
+    cls = _class(transformers, name) if module == "transformers" else discovery.resolve(processor)
+    own, images_alone = (saved(folder / f"{part}_config.json") for part in ("processor", "preprocessor"))
+    settings = images_alone or dict(own.get("image_processor") or {})
+    kind = settings.get("image_processor_type")
+    if not isinstance(kind, str):
+        raise ConfigError(
+            f"{folder} names no image_processor_type, in preprocessor_config.json or processor_config.json"
+        )
+    images = _called(
+        image_backends.image_class(transformers, kind, image_backends.named(image_backend)).from_dict, settings
+    )
+    tokenizer = _called(
+        transformers.AutoTokenizer.from_pretrained, str(folder), local_files_only=True, trust_remote_code=False
+    )
+    known = inspect.signature(cls.__init__).parameters
+    own = {key: value for key, value in own.items() if key in known and not isinstance(value, Mapping)}
+    if "chat_template" in known and (folder / "chat_template.jinja").is_file():
+        own.setdefault("chat_template", (folder / "chat_template.jinja").read_text(encoding="utf-8"))
+    return _of_parts(transformers, cls, {**own, "image_processor": images, "tokenizer": tokenizer})
+
+
+def saved(path: Path) -> dict[str, Any]:
+    """What a configuration file holds; nothing where there is none.
+
+    Raises:
+        ConfigError: it is no JSON mapping.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        if path.stat().st_size > LARGEST_CONFIGURATION:
+            raise ConfigError(f"{path} is larger than 10 MB; expected a configuration")
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is not JSON that can be read: {error}") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path} holds no mapping; expected a configuration")
+    return found
+
+
+def _of_parts(transformers: Any, cls: Any, given: dict[str, Any]) -> Any:
+    """The processor; what it takes besides images and text is a stand-in."""
     with _video_processors_are_known(transformers):
         for name, stub in (("video_processor", _video), ("feature_extractor", _audio)):
             if name in inspect.signature(cls.__init__).parameters:
                 given.setdefault(name, stub())
-        return _made(cls, processor, given)
+        return _made(cls, cls.__name__, given)
 
 
 def _class(transformers: Any, name: str) -> Any:
@@ -85,12 +155,18 @@ def _class(transformers: Any, name: str) -> Any:
 
 
 def _made(cls: Any, name: str, keywords: dict[str, Any]) -> Any:
+    return _called(cls, what=f"{name}({', '.join(keywords)})", needs=name, **keywords)
+
+
+def _called(function: Any, *arguments: Any, what: str = "", needs: str = "", **keywords: Any) -> Any:
+    """What a call of the library gives, its errors as one line."""
     try:
-        return cls(**keywords)
+        return function(*arguments, **keywords)
     except ImportError as error:
-        raise Unavailable(f"{name} needs a package that is not installed: {' '.join(str(error).split())}") from error
+        text = " ".join(str(error).split())
+        raise Unavailable(f"{needs or function.__qualname__} needs a package that is not installed: {text}") from error
     except Exception as error:  # the library's own words for a value that it cannot take
-        raise ConfigError(f"{name}({', '.join(keywords)}) raised {' '.join(words(error).split())}") from error
+        raise ConfigError(f"{what or function.__qualname__} raised {' '.join(words(error).split())}") from error
 
 
 def _tokenizer(

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ErrorType
 
-from image_spans.errors import ConfigError, nearest
+from image_spans.errors import ConfigError, Undecided, nearest
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 
@@ -49,6 +49,8 @@ class Document:
     problems: list[Problem] = field(default_factory=list)
     unread: set[KeyPath] = field(default_factory=set)
     """What could not be read, and so must not be judged a second time."""
+    todo: dict[tuple[int, int], Problem] = field(default_factory=dict)
+    """Where (line and column) a value is still to be decided; an alias of it is the same one."""
 
     def line(self, path: KeyPath) -> int:
         """The line of the key (or of the nearest one above it)."""
@@ -67,21 +69,27 @@ class Document:
             self.add(path, text, key)
 
     def raise_problems(self) -> None:
-        """Raise the first problem, by line, if there is any.
+        """Raise what is still TODO, all of it, else the first problem by line, if there is any.
 
         Raises:
+            Undecided: a line for each value that is TODO; what else is wrong may follow from it, and is only counted.
             ConfigError: one line, which also says how many more there are.
         """
+        if self.todo:
+            open_ = [self.todo[place] for place in sorted(self.todo)]
+            lines = [message(self.label, one.text, one.line, one.path, mark=" is still ") for one in open_]
+            raise Undecided("\n".join(lines), others=sorted({one.text for one in self.problems}))
         if self.problems:
             first = min(self.problems, key=lambda problem: problem.line)
             more = len(set(self.problems)) - 1
             refuse(self.label, first.text + (f" (and {more} more)" if more else ""), first.line, first.path)
 
 
-def message(label: str, text: str, line: int | None = None, path: KeyPath = ()) -> str:
-    """``label:line: path: text``, on one line whatever ``text`` quotes."""
-    place = [label if line is None else f"{label}:{line}", *([dotted(path)] if path else []), _brief(text)]
-    return " ".join(": ".join(place).split())
+def message(label: str, text: str, line: int | None = None, path: KeyPath = (), mark: str = ": ") -> str:
+    """``label:line: path: text``, on one line whatever ``text`` quotes; ``mark`` stands between path and text."""
+    place = label if line is None else f"{label}:{line}"
+    about = f"{dotted(path)}{mark}" if path else ""
+    return " ".join(f"{place}: {about}{_brief(text)}".split())
 
 
 def _brief(text: str) -> str:
@@ -260,6 +268,10 @@ class _Reader:
                 text = f"U+{ord(lone[0]):04X} is half of a character; write the character itself, or \\U0001F600 for it"
                 self._bad(path, node.start_mark.line + 1, text)
                 return None
+            if _TODO.match(node.value):
+                self._document.todo.setdefault((node.start_mark.line, node.start_mark.column), _undecided(node, path))
+                self._document.unread.add(path)
+                return None
             return node.value
         try:
             if len(node.value) > _LONGEST_NUMBER:
@@ -279,6 +291,13 @@ class _Reader:
         self._document.unread.add(path)
 
 
+def _undecided(node: yaml.ScalarNode, path: KeyPath) -> Problem:
+    text = node.value.strip()
+    return Problem(node.start_mark.line + 1, path, text if text != "TODO:" else "TODO")
+
+
+_TODO = re.compile(r"\s*TODO\s*(:|$)")
+"""A value that somebody has still to decide; what stands behind the colon says what is asked."""
 _TAG = "tag:yaml.org,2002:"
 _SURROGATE = re.compile("[\ud800-\udfff]")  # an escape may spell one; no library takes it as text
 # A date is text here, and so is "=", which YAML 1.1 gives a type of its own.

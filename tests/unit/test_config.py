@@ -22,7 +22,7 @@ from image_spans import config
 from image_spans.config import load, load_subject, load_subjects, read
 from image_spans.conversation import Conversation, Image, Message, Text
 from image_spans.discovery import names
-from image_spans.errors import ConfigError, Unavailable
+from image_spans.errors import ConfigError, Unavailable, Undecided
 from image_spans.yaml_nodes import Document, Problem
 
 FILE = "tokenizers_under_test.yaml"
@@ -1503,3 +1503,58 @@ def test_read_succeeds_or_says_one_line(text: str) -> None:
         return
     assert len(line.splitlines()) == 1
     assert line.startswith(FILE)
+
+
+UNDECIDED = """\
+version: 1
+subjects:
+  toy:
+    tokenizer: {factory: "toy_tokenizer:load"}
+    pipeline: TODO
+    contract:
+      bos: none
+      images: &images
+        open: [<image>, "TODO: the second token"]
+        close: </image>
+        placeholder: <unk>
+        slots: "TODO: how many placeholders one image has"
+        number: TODO
+      template: {user: ["TODO:", ""]}
+      literals: {tag: TODO list}
+  other:
+    tokenizer: {factory: "toy_tokenizer:load"}
+    pipeline: flat_slices
+    contract: {bos: nine, images: *images}
+"""
+
+
+def test_everything_that_is_still_to_be_decided_is_one_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / FILE).write_text(UNDECIDED)
+    with pytest.raises(Undecided) as refused:
+        read(FILE)
+    assert str(refused.value).splitlines() == [
+        f"{FILE}:5: subjects.toy.pipeline is still TODO",
+        f"{FILE}:9: subjects.toy.contract.images.open[1] is still TODO: the second token",
+        f"{FILE}:12: subjects.toy.contract.images.slots is still TODO: how many placeholders one image has",
+        f"{FILE}:13: subjects.toy.contract.images.number is still TODO",
+        f"{FILE}:14: subjects.toy.contract.template.user[0] is still TODO",
+    ]
+    assert refused.value.others == (
+        "expected one of none, exactly_once, after_images, found 'nine'; did you mean 'none'?",
+    )
+
+
+def test_what_is_still_to_be_decided_ends_a_run_with_the_code_of_wrong_use(tmp_path):
+    (tmp_path / FILE).write_text(UNDECIDED)
+    command = [sys.executable, "-m", "pytest", "-p", "image_spans.plugin", "-p", "no:cacheprovider", FILE]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "slots is still TODO: how many placeholders one image has\n" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("text", ["TODOS", "TODO later", "my TODO", "todo"])
+def test_text_that_merely_begins_so_is_text(tmp_path, text):
+    (tmp_path / FILE).write_text(VALID.replace("literals: plain", f"literals: {{tag: {text}}}"))
+    assert read(tmp_path / FILE)[0].contract.literals.tag == text

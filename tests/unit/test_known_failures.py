@@ -80,7 +80,7 @@ WRONG = {
         "[0]: the required key 'reason' is missing",
     ),
     "empty reason": ("'see https://example.org/1'", "' '", "[0].reason: expected why this failure is known, best"),
-    "reason to be written": ("'see https://example.org/1'", '"TODO: why"', "[0].reason: expected why this failure is"),
+    "reason to be written": ("'see https://example.org/1'", '"TODO: why"', "[0].reason is still TODO: why"),
     "no example": (f'        example: "{EXAMPLE}"\n', "", "[0]: the required key 'example' is missing"),
     "no code": (EXAMPLE, "Conversation([Massage('user')])", "[0].example: cannot be read: column 15: "),
     "another role": (

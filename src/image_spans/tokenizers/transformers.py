@@ -40,7 +40,7 @@ def library() -> Any:
 
 
 @contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
+def quiet(transformers: Any) -> Iterator[None]:
     """Without the library's advice about its own past and future, which it warns of and logs; and without a cache.
 
     It reads ranks with tiktoken, which keeps a copy of each file by its path alone: a file that changes would be
@@ -183,7 +183,7 @@ def load(spec: TokenizerSpec, folder: Path) -> Tokenizer:
                 return _from_folder(transformers.PreTrainedTokenizerFast, path, "tokenizer.json", keywords)
             return _by_class(transformers, spec, path, keywords)
 
-        with _quiet(transformers):
+        with quiet(transformers):
             native = read({f"{name}_token": token for name, token in spec.special_tokens.items()} | spec.options)
             if any(_is_behind_vocabulary(native, token) for token in spec.special_tokens.values()):
                 # The name alone may have put it there. Ends need names, and what is not named is not added.
