@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from support import ROWS, ToyTokenizer, subject
 
 from image_spans.case import Bench, Case
 from image_spans.conversation import Conversation, Image, Message, Text
 from image_spans.exhibit import BLOCK, Exhibit, Picture, Turn, exhibit
 from image_spans.exhibit.strip import strip
 from image_spans.subject import Encoding
+from support import ROWS, ToyTokenizer, subject
 
 O, C, SO, SC, N, NC, P = range(1, 8)
 A, B = 1000 + ord("a"), 1000 + ord("b")

@@ -11,10 +11,24 @@ from typing import Any, TypeAlias
 
 from image_spans.case import Case
 from image_spans.conversation import Conversation, Image, Text
-from image_spans.exhibit.strip import BLOCK, Segment, Span, Strip, printable, shortened, strip
+from image_spans.exhibit.strip import BLOCK, Group, Segment, Span, Strip, nested, printable, shortened, strip
 from image_spans.slicing import Block, Layout
 
-__all__ = ["BLOCK", "Exhibit", "Picture", "Segment", "Span", "Strip", "Turn", "exhibit", "printable", "shortened"]
+__all__ = [
+    "BLOCK",
+    "Exhibit",
+    "Group",
+    "Picture",
+    "Segment",
+    "Span",
+    "Strip",
+    "Turn",
+    "exhibit",
+    "nested",
+    "printable",
+    "shortened",
+    "strip",
+]
 
 LONGEST_TEXT = 4_000
 """Characters of one text that are kept."""

@@ -82,6 +82,40 @@ class Strip:
         return Strip(**{**plain, "segments": segments, "spans": tuple(Span(**one) for one in plain["spans"])})
 
 
+@dataclass(frozen=True)
+class Group:
+    """A span with what lies in it."""
+
+    span: Span
+    nodes: tuple[Segment | Group, ...]
+
+
+DEEPEST = 6
+"""Spans in spans that are drawn as such; no grammar nests deeper, only what is broken does."""
+
+
+def nested(strip: Strip) -> tuple[Segment | Group, ...]:
+    """The segments of a strip, those of a span together."""
+    spans = [span for span in strip.spans if span.depth < DEEPEST]
+    open_: list[tuple[Span | None, list[Segment | Group]]] = [(None, [])]
+
+    def close_before(place: float) -> None:
+        while (span := open_[-1][0]) is not None and span.end <= place:
+            _, nodes = open_.pop()
+            open_[-1][1].append(Group(span, tuple(nodes)))
+
+    for segment in strip.segments:
+        close_before(segment.at)
+        # A span whose open is left out begins where the first of it is shown.
+        while spans and segment.id is not None and spans[0].start <= segment.at:
+            span = spans.pop(0)
+            close_before(span.start)
+            open_.append((span, []))
+        open_[-1][1].append(segment)
+    close_before(float("inf"))
+    return tuple(open_[0][1])
+
+
 def strip(case: Case, at: int | None = None, expected: str = "", most: int = MOST) -> Strip | None:
     """The strip of a case; None where the pipeline returned no ids.
 
