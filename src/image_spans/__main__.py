@@ -9,6 +9,7 @@ from pathlib import Path
 
 from image_spans.compare import command
 from image_spans.scan import command as scan
+from image_spans.show import command as show
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     fetch.set_defaults(run=_fetch)
     command.add_parsers(commands)
     scan.add_parsers(commands)
+    show.add_parsers(commands)
     chosen = parser.parse_args(arguments)
     code: int = chosen.run(chosen)
     return code

@@ -24,6 +24,7 @@ __all__ = [
     "Strip",
     "Turn",
     "exhibit",
+    "layout_in_words",
     "nested",
     "printable",
     "shortened",
@@ -141,3 +142,29 @@ def _pictures(case: Case) -> tuple[Picture, ...]:
         except Exception:  # a rule of the user's that fails on this size; a check says so
             pictures.append(Picture(image.width, image.height))
     return tuple(pictures)
+
+
+def layout_in_words(picture: Picture) -> str:
+    """``overview of 64 + 2x2 tiles of 64 = 320 placeholders``."""
+    if picture.slots is None:
+        return "number of placeholders unknown"
+    parts = []
+    if picture.overview is not None and picture.tiles:
+        parts.append(f"overview of {_in_words(picture.overview)}")
+    if picture.tiles:
+        parts.append(f"{_grid(picture.tiles)}{f' of {_in_words(picture.tile)}' if picture.tile else ''}")
+    total = f"{picture.slots} placeholder{'s' * (picture.slots != 1)}"
+    if not parts and picture.overview is not None and picture.overview[0] > 1:
+        return f"{_in_words(picture.overview)} = {total}"
+    return f"{' + '.join(parts)} = {total}" if parts else total
+
+
+def _in_words(slots: Slots) -> str:
+    rows, columns = slots
+    return str(columns) if rows == 1 else f"{rows}x{columns}"
+
+
+def _grid(tiles: Sequence[int]) -> str:
+    if len(set(tiles)) == 1:
+        return f"{len(tiles)}x{tiles[0]} tile{'s' * (len(tiles) * tiles[0] != 1)}"
+    return f"{sum(tiles)} tiles in {len(tiles)} rows"

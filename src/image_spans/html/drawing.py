@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from image_spans.exhibit import Picture, Slots
+from image_spans.exhibit import Picture, layout_in_words
 
 WIDEST, HIGHEST = 224.0, 168.0
 """The largest image of a conversation takes as much."""
@@ -60,29 +60,3 @@ def _lines(tiles: Sequence[int], width: float, height: float) -> list[tuple[floa
             lines.append((0.0, top, width, top))
         lines += [(x, top, x, bottom) for x in (round(width * at / columns, 1) for at in range(1, columns))]
     return lines
-
-
-def layout_in_words(picture: Picture) -> str:
-    """``overview of 64 + 2x2 tiles of 64 = 320 placeholders``."""
-    if picture.slots is None:
-        return "number of placeholders unknown"
-    parts = []
-    if picture.overview is not None and picture.tiles:
-        parts.append(f"overview of {_slots(picture.overview)}")
-    if picture.tiles:
-        parts.append(f"{_grid(picture.tiles)}{f' of {_slots(picture.tile)}' if picture.tile else ''}")
-    total = f"{picture.slots} placeholder{'s' * (picture.slots != 1)}"
-    if not parts and picture.overview is not None and picture.overview[0] > 1:
-        return f"{_slots(picture.overview)} = {total}"
-    return f"{' + '.join(parts)} = {total}" if parts else total
-
-
-def _slots(slots: Slots) -> str:
-    rows, columns = slots
-    return str(columns) if rows == 1 else f"{rows}x{columns}"
-
-
-def _grid(tiles: Sequence[int]) -> str:
-    if len(set(tiles)) == 1:
-        return f"{len(tiles)}x{tiles[0]} tile{'s' * (len(tiles) * tiles[0] != 1)}"
-    return f"{sum(tiles)} tiles in {len(tiles)} rows"

@@ -117,27 +117,30 @@ class Matrix:
         return sum((cell.counts for row in self.rows for cell in row.cells), Counter())
 
     @property
-    def groups(self) -> list[tuple[str, int]]:
-        """Group of checks to number of columns, in order."""
-        groups: dict[str, int] = {}
+    def groups(self) -> list[tuple[str, list[Column]]]:
+        """Groups of checks, in order, each with its columns."""
+        groups: dict[str, list[Column]] = {}
         for column in self.columns:
-            groups[column.group] = groups.get(column.group, 0) + 1
+            groups.setdefault(column.group, []).append(column)
         return list(groups.items())
 
 
 _GROUPS = ("contract", "pipeline", "bos", "spans", "text", "literals", "paths", "relations")
 
 
+def of_checks() -> list[Column]:
+    """The columns of all checks, those of a group together."""
+    registered = checks.checks()
+    order = [*_GROUPS, *(one.group for one in registered.values())]
+    names = sorted(registered, key=lambda name: order.index(registered[name].group))
+    return [Column(name, registered[name].summary) for name in names]
+
+
 def matrix(session: Session) -> Matrix:
     """The matrix of a run that has ended."""
     specs = [(spec, items) for path in session.files for spec, items in session.items(path).items()]
     has_lock = any(check == LOCKED for spec, _ in specs for _, check in session.ledger.ended(spec))
-    registered = checks.checks()
-    order = [*_GROUPS, *(one.group for one in registered.values())]
-    names = sorted(registered, key=lambda name: order.index(registered[name].group))
-    columns = [Column(name, registered[name].summary) for name in names]
-    if has_lock:
-        columns.append(Column(LOCKED, "The subject behaves as it is locked."))
+    columns = [*of_checks(), *([Column(LOCKED, "The subject behaves as it is locked.")] if has_lock else [])]
     rows = [_row(session, spec, items, columns) for spec, items in specs]
     return Matrix(tuple(columns), tuple(rows))
 

@@ -101,7 +101,7 @@
 
   // Filters.
   const form = one("[data-filters]");
-  const rules = all(".rules th", matrix);
+  const rules = all("[data-rule]", matrix);
   const names = all("option", form.elements.check).slice(1).map((option) => option.value);
   const groups = all("[data-group]", matrix).map((head) => ({ head, size: head.colSpan }));
   const rows = [...matrix.tBodies[0].rows].map((row) => ({
@@ -118,7 +118,7 @@
     const wanted = Object.fromEntries(new FormData(form));
     const text = wanted.text.trim().toLowerCase();
     const column = names.indexOf(wanted.check);
-    rules.forEach((head, index) => (head.hidden = column >= 0 && index !== column));
+    for (const head of rules) head.hidden = column >= 0 && head.dataset.rule !== wanted.check;
     let from = 0;
     for (const { head, size } of groups) {
       const inside = column >= from && column < from + size;
