@@ -8,8 +8,8 @@ from pathlib import Path
 from image_spans.case import Bench, Case
 from image_spans.conversation import Conversation, Image, Message, Text
 from image_spans.exhibit import Exhibit, exhibit
-from image_spans.html import matrix as statuses
-from image_spans.html.matrix import Cell, Matrix, Row
+from image_spans.html import statuses
+from image_spans.html.matrix import Cell, Matrix, Row, of_checks
 from image_spans.html.run import overview
 from image_spans.subject import Encoding
 from support import ToyTokenizer, subject
@@ -76,27 +76,20 @@ def found(row: Row, check: str, cause: str, **changes) -> dict:
 
 def a_matrix(subjects: int) -> Matrix:
     """Subjects of which some fail, some are known to, and one is not there."""
-    columns = tuple(statuses.of_checks())
+    columns = tuple(of_checks())
     rows = []
     for number in range(subjects):
         cells = []
         for index, column in enumerate(columns):
             status = statuses.PASSED if (number * 7 + index) % 5 else ORDER[(number + index) % len(ORDER)]
-            counts = (
-                Counter({status: 2, statuses.PASSED: 5}) if status != statuses.INAPPLICABLE else Counter({status: 1})
-            )
+            alone = status == statuses.INAPPLICABLE
+            counts = Counter({status: 1}) if alone else Counter({status: 2, statuses.PASSED: 5})
             why = f"{statuses.WORDS[status]}: for a reason (start, end)"
             if status == statuses.BLOCKED:
                 why = f"blocked: blocked by {columns[0].name} of x"
             cells.append(Cell(column.name, counts, () if status == statuses.PASSED else (why,)))
-        rows.append(
-            Row(
-                Path("/x.yaml"),
-                f"family-{number // 10}-model-{number:03}",
-                f"family-{number // 10}-model-{number:03}",
-                cells,
-            )
-        )
+        name = f"family-{number // 10}-model-{number:03}"
+        rows.append(Row(Path("/x.yaml"), name, name, cells))
     return Matrix(columns, tuple(rows))
 
 

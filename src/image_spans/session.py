@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -438,7 +437,7 @@ class Session:
         if status == KNOWN:
             note.shown.append(finding.fingerprint)
         file = _relative(item.spec.path, self._config.rootpath)
-        made_of = {**versions(), "tokenizer": library}
+        made_of = {**discovery.versions(), "tokenizer": library}
         note.findings.append(
             entry(full, file=file, status=status, known=known, position=item.position, versions=made_of)
         )
@@ -852,14 +851,6 @@ def _history(status: str, known: KnownFailure, finding: Finding) -> str:
     if status == KNOWN:
         return one_line(known.reason)
     return one_line(f"was {known.fingerprint} ({known.reason}), is now {finding.fingerprint}")
-
-
-@cache
-def versions() -> dict[str, str | None]:
-    versions: dict[str, str | None] = {"python": platform.python_version()}
-    for name in ("pytest-image-spans", "pytest", "hypothesis"):
-        versions[name] = discovery.installed(name)  # None: a clone that is not installed
-    return versions
 
 
 def _why(report: pytest.TestReport) -> str:

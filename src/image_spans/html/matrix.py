@@ -9,27 +9,10 @@ from pathlib import Path
 
 from image_spans import checks
 from image_spans.config import SubjectSpec
+from image_spans.html.statuses import INAPPLICABLE, NOT_RUN, PASSED, SKIPPED, WORDS, WORST_FIRST
 from image_spans.lock import watch
 from image_spans.session import LOCKED, Session, why_inapplicable
 
-PASSED, FAILED, KNOWN, BLOCKED, SKIPPED = "passed", "failed", "known", "blocked", "skipped"
-NOT_RUN, INAPPLICABLE = "not-run", "inapplicable"
-WORST_FIRST = (FAILED, BLOCKED, SKIPPED, KNOWN, PASSED, NOT_RUN, INAPPLICABLE)
-WORDS = {
-    PASSED: "passed",
-    FAILED: "failed",
-    KNOWN: "known failure",
-    BLOCKED: "blocked",
-    SKIPPED: "skipped",
-    NOT_RUN: "not run",
-    INAPPLICABLE: "not applicable",
-}
-GLYPHS = {PASSED: "\u2713", FAILED: "\u2717", KNOWN: "\u2248", BLOCKED: "\u2298", SKIPPED: "\u00bb"} | {
-    NOT_RUN: "\u25cb",
-    INAPPLICABLE: "\u00b7",
-}
-_UNAVAILABLE = "unavailable"
-"""What the item is called of a subject that cannot be had."""
 _MOST_REASONS = 3
 
 Ended = Mapping[tuple[str, str], tuple[str, str]]

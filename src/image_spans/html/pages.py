@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from image_spans.exhibit import Exhibit
-from image_spans.html.matrix import BLOCKED, FAILED, KNOWN, Row
+from image_spans.html.matrix import Row
+from image_spans.html.statuses import BLOCKED, FAILED, KNOWN
 
 _BLOCKER = re.compile(r"blocked by ([A-Za-z0-9_.]+)")
 

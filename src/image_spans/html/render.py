@@ -14,7 +14,7 @@ from markupsafe import Markup
 from image_spans.exhibit import nested
 from image_spans.html import GENERATOR
 from image_spans.html.drawing import drawings
-from image_spans.html.matrix import GLYPHS, WORDS
+from image_spans.html.statuses import GLYPHS, WORDS
 from image_spans.html.visible import token, unmarked, visible, visible_lines
 
 _TEMPLATES = Path(__file__).with_name("templates")

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
+from image_spans import discovery
 from image_spans.exhibit import Exhibit
 from image_spans.files import write_whole
 from image_spans.findings import one_line
-from image_spans.html.matrix import WORST_FIRST, Matrix, matrix
+from image_spans.html.matrix import Matrix, matrix
 from image_spans.html.pages import Drawn, pages
 from image_spans.html.render import document
-from image_spans.session import Session, versions
+from image_spans.html.statuses import WORST_FIRST
+from image_spans.session import Session
 
 
 def write_html(session: Session) -> None:
@@ -60,7 +62,7 @@ def overview(table: Matrix, drawn: Sequence[Drawn], said: Sequence[tuple[bool, s
         pages=found,
         said=said,
         made=made,
-        versions=versions(),
+        versions=discovery.versions(),
         statuses=[status for status in WORST_FIRST if table.counts[status]],
         causes=sorted({page.found["cause"]["name"] for page in found}),
     )

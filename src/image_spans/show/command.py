@@ -116,13 +116,18 @@ def _html_file(chosen: argparse.Namespace) -> Path | None:
 
 
 def _write(file: Path, title: str, conversation: Any, drawn: Any, said: Any) -> None:
+    from image_spans import discovery
     from image_spans.errors import ConfigError
     from image_spans.files import write_whole
     from image_spans.html.render import document
-    from image_spans.session import versions
 
     text = document(
-        "conversation.html", name=title, exhibit=drawn, verdicts=said, code=ascii(conversation), versions=versions()
+        "conversation.html",
+        name=title,
+        exhibit=drawn,
+        verdicts=said,
+        code=ascii(conversation),
+        versions=discovery.versions(),
     )
     try:
         write_whole(file, text)

@@ -1,4 +1,4 @@
-"""What was typed or pasted becomes a conversation: turns as text, ``Conversation([...])``, or a row of training data."""
+"""What was typed or pasted becomes a conversation: turns, ``Conversation([...])``, or a row of training data."""
 
 from __future__ import annotations
 

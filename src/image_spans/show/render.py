@@ -1,4 +1,4 @@
-"""What is printed: the turns, the strip with its spans in brackets, and the verdicts. ASCII, in colour on a terminal."""
+"""What is printed: the turns, the strip with its spans in brackets, and the verdicts. ASCII, coloured on terminals."""
 
 from __future__ import annotations
 
