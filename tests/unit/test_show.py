@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 
 import PIL.Image
 import pytest
-from rich.text import Text as Line
-from test_scan_command import OWN, ROOT, YAML, folder  # noqa: F401
 
 from image_spans.__main__ import main
 from image_spans.case import Bench, Case
@@ -18,11 +15,17 @@ from image_spans.engine import Engine
 from image_spans.errors import ConfigError
 from image_spans.exhibit import exhibit
 from image_spans.show import parse, render
-from image_spans.show.judge import verdicts
+from image_spans.show.judge import Verdict, verdicts
 from image_spans.subject import Encoding
 from support import ToyTokenizer, contract, subject
+from toy_folder import toy_folder
 
 O, C, SO, SC, N, NC, P = range(1, 8)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    return toy_folder(tmp_path, monkeypatch)
 
 
 def show(capfd, *arguments):
@@ -66,7 +69,7 @@ def test_several_turns_and_code():
         (["user: <image 449>"], 'message 0: expected <image WIDTHxHEIGHT>, found "<image 449>"'),
         (["user: <image 1 x 1>"], 'message 0: expected <image WIDTHxHEIGHT>, found "<image 1 x 1>"'),
         (["user: <image 0x5>"], "message 0: <image 0x5>: the width of an Image is a whole number from 1, not 0"),
-        (["Conversation([Mesage('user', [])])"], "column 15: \"Mesage('user', [])\" is not a "),
+        (["Conversation([Mesage('user', [])])"], "column 15: "),
         (["assistant: <image 1x1>"], "outside of the contract: message 0: a turn of 'assistant' holds an image"),
         (["Conversation([Message('usr', [Text('a')])])"], "outside of the contract: message 0: the role "),
         (["{"], "row-not-json: "),
@@ -79,9 +82,7 @@ def test_what_cannot_be_read_is_one_line(given, said, tmp_path):
     limited = contract(input={"roles": ["user", "assistant"], "images_in": ["user"]})
     with pytest.raises(ConfigError) as caught:
         parse.conversation(given, limited, tmp_path)
-    assert str(caught.value).replace("'Mesage", '"Mesage').startswith(
-        said.replace("\"Mesage('user', [])\"", "")
-    ) or said in str(caught.value)
+    assert str(caught.value).startswith(said)
     assert "\n" not in str(caught.value)
 
 
@@ -123,7 +124,7 @@ def test_a_finding_its_cause_and_what_it_blocks():
         return [P, P, P, P, C, *tokenizer.encode_text("a")]
 
     said = judged(Conversation([Message("user", [Image(1, 1), Text("a")])]), pipeline=naive)
-    assert said["spans.matched"].finding.cause.name == "first-id-removed"
+    assert said["spans.matched"].finding.cause.name == "marker-lost"
     assert (said["spans.slots"].status, said["spans.slots"].told) == ("blocked", "by spans.matched")
 
 
@@ -148,15 +149,16 @@ def printed(ids, *, at=None, width=60, conversation=None, **more) -> list[str]:
     conversation = conversation or Conversation([Message("user", [Image(1, 1), Text("a\u202e")])])
     case = Case(Bench(subject(**more)), conversation, None if ids is None else Encoding(ids))
     drawn = exhibit(case, at, "</image> (2)" if at is not None else "")
-    lines = [str(line) for line in render.lines("toy", drawn, [], width) if isinstance(line, Line)]
+    lines = [str(line) for line in render.lines("toy", drawn, [Verdict("a.b", "ok")], width)]
     assert all(line.isascii() for line in lines)
-    return lines
+    assert lines[-2:] == ["", "  ok             a.b"]
+    return lines[:-2]
 
 
 def test_spans_are_bracketed_and_the_fault_is_pointed_at():
     lines = printed([O, P, P, C, 1097, O, P, 1098], at=7)
     assert lines[2:4] == ['  user: [image 1x1] "a\\u202e"', "  image 0  1x1, 4 placeholders"]
-    assert lines[6:-1] == [
+    assert lines[6:] == [
         "       0  image [ <image>(1) <pad>(7)x2 </image>(2) ]",
         "       4  a(1097)",
         "       5  image, not closed [ <image>(1) <pad>(7) ...",
@@ -166,20 +168,20 @@ def test_spans_are_bracketed_and_the_fault_is_pointed_at():
 
 
 def test_long_lines_are_wrapped_and_the_pointer_stays_below_its_token():
-    lines = printed([1000 + ord(c) for c in "abcdefghijkl"], at=8, width=40)[6:-1]
-    assert max(map(len, lines)) <= 40
+    lines = printed([1000 + ord(c) for c in "abcdefghijkl"], at=8, width=40)[6:]
+    assert max(len(line) for line in lines if "^" not in line) <= 40
     below = next(number for number, line in enumerate(lines) if "^" in line)
     assert lines[below - 1][lines[below].index("^") :].startswith("i(1105)")
 
 
 def test_a_fault_behind_the_end_and_no_ids():
-    assert printed([O, P], at=2)[-2] == "          ^ the ids end here, expected </image> (2)"
+    assert printed([O, P], at=2)[-1] == "          ^ the ids end here, expected </image> (2)"
     assert "  the pipeline returned no ids" in printed(None, pipeline=lambda *_: 1 / 0)
 
 
 def test_nested_spans_are_indented_and_what_is_far_is_left_out():
     big = Conversation([Message("user", [Image(449, 449)])])
-    lines = printed(list(Case(Bench(subject()), big).ids), conversation=big)[6:-1]
+    lines = printed(list(Case(Bench(subject()), big).ids), conversation=big)[6:]
     assert lines[0] == "       0  image 0 ["
     assert lines[1] == "       0    image [ <image>(1) <pad>(7)x4 </image>(2) ]"
     assert lines[-1] == "          ]"
@@ -189,39 +191,35 @@ def test_nested_spans_are_indented_and_what_is_far_is_left_out():
 # ---------------------------------------------------------------- the command
 
 
-def test_it_ends_with_0_1_or_2(folder, capfd):  # noqa: F811
+def test_it_ends_with_0_1_or_2(folder, capfd):
     code, out, err = show(capfd, "user: <image 1x1>a")
     assert (code, err) == (0, "")
     assert "  ok             spans.matched\n" in out
     assert "\x1b" not in out
-    (folder / "own_tokenizer.py").write_text(
-        OWN.replace("TESTS", repr(str(ROOT / "tests"))).replace('["input_ids"]', '["input_ids"][1:]')
-    )
-    for name in [name for name in sys.modules if name.endswith("own_tokenizer")]:
-        del sys.modules[name]
-    text = (folder / "tokenizers_under_test.yaml").read_text()
-    (folder / "tokenizers_under_test.yaml").write_text(text.replace("bos: none", "bos:  none").replace("toy:", "toy2:"))
-    assert main(["show", "toy2", "user: <image 1x1>a"]) == 1
-    assert "  finding        spans.matched" in capfd.readouterr().out
+    yaml = folder / "tokenizers_under_test.yaml"
+    yaml.write_text(yaml.read_text().replace("bos: none", "bos: exactly_once").replace("toy:", "other:"))
+    assert main(["show", "other", "user: <image 1x1>a"]) == 1
+    assert "  finding        bos.placement" in capfd.readouterr().out
+    yaml.write_text(yaml.read_text().replace("other:", "toy:").replace("exactly_once", "none"))
     code, out, err = show(capfd, "hello")
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
 
 
-def test_options_that_cannot_be(folder, capfd):  # noqa: F811
+def test_options_that_cannot_be(folder, capfd):
     assert show(capfd, "user: a", "--timeout=-1")[2] == "--timeout takes a number from 0, not -1.0\n"
     assert show(capfd, "user: a", "--images=none")[2] == "--images: there is no folder none\n"
     assert "there is no subject" in (main(["show", "ty", "user: a"]), capfd.readouterr().err)[1]
     assert show(capfd, "user: a", "--html=no/x.html")[2].startswith("--html no/x.html: there is no folder ")
 
 
-def test_standard_input(folder, capfd, monkeypatch):  # noqa: F811
+def test_standard_input(folder, capfd, monkeypatch):
     for text, code in ((b"user: a\nassistant: b\n", 0), (b" \n", 2), (b"\xff", 2)):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
         assert show(capfd, "-")[0] == code
 
 
-def test_html(folder, capfd):  # noqa: F811
+def test_html(folder, capfd):
     code, out, _ = show(capfd, "user: <image 1x1><b>\u202e", "--html")
     assert code == 0
     assert out.endswith("  written         toy.html\n")
@@ -234,7 +232,7 @@ def test_html(folder, capfd):  # noqa: F811
     assert (folder / "mine.txt").read_text() == "mine"
 
 
-def test_colour_on_a_terminal_unless_it_is_not_wanted(folder, capfd, monkeypatch):  # noqa: F811
+def test_colour_on_a_terminal_unless_it_is_not_wanted(folder, capfd, monkeypatch):
     for name in ("NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -244,7 +242,7 @@ def test_colour_on_a_terminal_unless_it_is_not_wanted(folder, capfd, monkeypatch
     assert "\x1b[3" not in show(capfd, "user: <image 1x1>")[1]
 
 
-def test_a_reader_that_goes_away(folder, monkeypatch):  # noqa: F811
+def test_a_reader_that_goes_away(folder, monkeypatch):
     def gone(*_, **__):
         raise BrokenPipeError
 
@@ -253,12 +251,9 @@ def test_a_reader_that_goes_away(folder, monkeypatch):  # noqa: F811
     assert main(["show", "toy", "user: a"]) == 2
 
 
-def test_a_disk_that_is_full(folder, capfd, monkeypatch):  # noqa: F811
+def test_a_disk_that_is_full(folder, capfd, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("image_spans.files.write_whole", full)
     assert show(capfd, "user: a", "--html=x.html")[2] == "--html x.html: cannot be written: No space left on device\n"
-
-
-assert YAML

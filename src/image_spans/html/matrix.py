@@ -174,7 +174,8 @@ def _cell(check: str, found: Mapping[str, tuple[str, str]]) -> Cell:
     reasons: dict[str, list[str]] = {}
     for position, (status, reason) in found.items():
         if status != PASSED and reason:
-            reasons.setdefault(f"{WORDS[status]}: {reason}", []).append(position)
-    told = [f"{reason} ({', '.join(places)})" if any(places) else reason for reason, places in reasons.items()]
-    more = [f"... and {len(told) - _MOST_REASONS} more"] if len(told) > _MOST_REASONS else []
-    return Cell(check, counts, (*told[:_MOST_REASONS], *more))
+            told = reason if reason.startswith(WORDS[status]) else f"{WORDS[status]}: {reason}"
+            reasons.setdefault(told, []).append(position)
+    lines = [f"{reason} ({', '.join(places)})" if any(places) else reason for reason, places in reasons.items()]
+    more = [f"... and {len(lines) - _MOST_REASONS} more"] if len(lines) > _MOST_REASONS else []
+    return Cell(check, counts, (*lines[:_MOST_REASONS], *more))

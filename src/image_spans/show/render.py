@@ -153,7 +153,7 @@ def _token(segment: Segment) -> Text:
 
 
 def _verdicts(verdicts: Sequence[Verdict]) -> Iterator[Text]:
-    """What is wrong first, then all others; what does not apply in one line each."""
+    """One line each, in the order in which they are judged; below a finding its cause."""
     width = max(len(verdict.check) for verdict in verdicts)
     for verdict in verdicts:
         yield Text(f"  {verdict.status:<15}", _VERDICTS[verdict.status]).append(
