@@ -117,16 +117,6 @@ def test_without_jinja2_the_run_does_not_begin(consumer, refused):
     )
 
 
-def test_a_folder_that_goes_away_fails_the_run(consumer, run):
-    repository = consumer("right")
-    (repository.path / "gone").mkdir()
-    with (repository.path / "conftest.py").open("a") as file:
-        file.write("\n\ndef pytest_collection_finish(session):\n    import os\n\n    os.rmdir('gone')\n")
-    result = run("--spans-html=gone/r.html", "-k", "start-spans.matched")
-    assert result.ret == 1
-    result.stdout.fnmatch_lines(["image-spans: ERROR: --spans-html: cannot be written: No such file or directory"])
-
-
 def test_jinja2_is_loaded_for_it_alone(repository):
     code = "import sys, image_spans.session; print('jinja2' in sys.modules, 'image_spans.html' in sys.modules)"
     result = repository.run(sys.executable, "-c", code)

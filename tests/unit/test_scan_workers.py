@@ -15,18 +15,8 @@ from image_spans.scan import workers
 from image_spans.scan.judge import Options
 from image_spans.scan.rows import Row
 from image_spans.scan.workers import Pool, Recipe
+from toy_folder import YAML
 
-YAML = """\
-version: 1
-subjects:
-  toy:
-    tokenizer: {factory: "own_tokenizer:load"}
-    pipeline: {encode: "own_tokenizer:encode"}
-    contract:
-      bos: none
-      images: {open: <image>, close: </image>, placeholder: <pad>, slots: 4}
-      template: {}
-"""
 OWN = """\
 import ctypes
 import os

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
+
+from image_spans.commands import exit_code
 
 _EXAMPLES = """\
 examples:
@@ -47,16 +48,7 @@ def add_parsers(commands: Any) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """The exit code."""
-    from image_spans.errors import ConfigError, Unavailable
-
-    try:
-        return _show(chosen)
-    except (ConfigError, Unavailable) as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 2
+    return exit_code(_show, chosen)
 
 
 def _show(chosen: argparse.Namespace) -> int:
