@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from image_spans import checks
+from image_spans import checks, strategies
 from image_spans.config import SubjectSpec
 from image_spans.html.statuses import INAPPLICABLE, NOT_RUN, PASSED, SKIPPED, WORDS, WORST_FIRST
 from image_spans.lock import watch
@@ -133,7 +133,7 @@ def _row(session: Session, spec: SubjectSpec, items: set[tuple[str, str]], colum
     missing = session.files[spec.path].missing.get(spec.name) or session.unavailable.get(session.shown(spec), "")
     cells = []
     for column in columns:
-        positions = [position for position, check in items if check == column.name]
+        positions = {position for position, check in items if check == column.name}
         found = dict(_of_check(ended, column.name))
         why = missing or _why_no_item(session, spec, column.name)
         if why is not None and not positions and not found:
@@ -172,7 +172,9 @@ def _why_no_item(session: Session, spec: SubjectSpec, check: str) -> str | None:
 def _cell(check: str, found: Mapping[str, tuple[str, str]]) -> Cell:
     counts = Counter(status for status, _ in found.values())
     reasons: dict[str, list[str]] = {}
-    for position, (status, reason) in found.items():
+    # In the order of positions, not of workers.
+    for position in sorted(found, key=lambda one: strategies.POSITIONS.index(one) if one else -1):
+        status, reason = found[position][0], found[position][1].removeprefix("Skipped: ")
         if status != PASSED and reason:
             told = reason if reason.startswith(WORDS[status]) else f"{WORDS[status]}: {reason}"
             reasons.setdefault(told, []).append(position)
