@@ -8,9 +8,12 @@ from pathlib import Path
 from image_spans.case import Bench, Case
 from image_spans.conversation import Conversation, Image, Message, Text
 from image_spans.exhibit import Exhibit, exhibit
+from image_spans.findings import Cause, Finding
 from image_spans.html import statuses
 from image_spans.html.matrix import Cell, Matrix, Row, of_checks
+from image_spans.html.render import document
 from image_spans.html.run import overview
+from image_spans.show.judge import Verdict
 from image_spans.subject import Encoding
 from support import ToyTokenizer, subject
 
@@ -112,3 +115,18 @@ def a_run(subjects: int = 12, findings: int = 20) -> str:
     for row, _, _ in told[:1]:
         row.lock = (f"{row.label} behaves differently from what is locked", "  * </image> is 602, was 601")
     return overview(table, told, [(True, "a warning"), (False, SCRIPT)], "2026-01-01 00:00 UTC")
+
+
+def a_conversation() -> str:
+    """The page of one conversation, with a finding and every verdict."""
+    fault = Finding("spans.matched", SCRIPT + BIDI, cause=Cause("marker-lost", f"the close was lost {IMG}"))
+    said = [
+        Verdict("pipeline.encodes", "ok"),
+        Verdict("spans.matched", "finding", fault.message, fault),
+        Verdict("spans.slots", "blocked", "by spans.matched"),
+        Verdict("spans.bounds", "not applicable", "the pipeline does not return image_bounds"),
+        Verdict("spans.order", "not judged", "this conversation cannot tell"),
+    ]
+    code = "Conversation([Message('user', [Image(1, 1)])])"
+    shown = {"name": f"toy {SCRIPT}", "exhibit": drawn(17), "verdicts": said, "code": code, "versions": {"python": "3"}}
+    return document("conversation.html", **shown)

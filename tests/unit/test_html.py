@@ -223,6 +223,13 @@ def test_two_hundred_subjects_stay_small():
     assert made.count('<section class="page"') == 500
 
 
+def test_the_page_of_one_conversation_is_as_safe():
+    told = html_runs.a_conversation()
+    assert Counter(tag for tag, _ in Parsed(told).elements)["script"] == 1
+    assert "<img" not in told
+    assert "&lt;script&gt;" in told
+
+
 # ---------------------------------------------------------------- drawings and nesting
 
 
