@@ -6,7 +6,7 @@ import re
 import sys
 
 import pytest
-from consumer_repository import ABSENT, YAML
+from consumer_repository import ABSENT, SECOND, YAML
 from test_findings_file import TWO, follows, read, schema
 
 from image_spans.html import GENERATOR
@@ -29,8 +29,9 @@ def sections(text: str) -> list[str]:
 
 def test_a_run_with_findings_in_one_process_and_in_two(consumer, run):
     pytest.importorskip("xdist")
-    repository = consumer("naive", TWO + ABSENT)
-    some = ("-k", "start or contract or absent")
+    broken = SECOND.replace("other:", "broken:").replace("assembly:right", "assembly:wright")
+    repository = consumer("naive", TWO + ABSENT + broken)
+    some = ("-k", "start-spans or contract or absent")
     result = run("--spans-html=r.html", "--spans-findings=f", *some)
     assert result.ret == 1
     text = (repository.path / "r.html").read_text(encoding="utf-8")
@@ -38,10 +39,11 @@ def test_a_run_with_findings_in_one_process_and_in_two(consumer, run):
     assert mine["spans.matched"] == "failed"
     assert mine["spans.slots"] == "blocked"
     assert mine["spans.bounds"] == "inapplicable"
-    assert set(other.values()) == {"passed", "inapplicable"}
+    assert set(other.values()) == {"passed", "not-run", "inapplicable"}
     assert set(absent.values()) == {"skipped"}
     assert "no-such-distribution" in text
-    assert sections(text)[0] == "mine-spans.matched-first-id-removed"
+    assert sections(text)[:2] == ["broken-contract.tokens-does-not-load", "mine-spans.matched-first-id-removed"]
+    assert text.count("No conversation is drawn") == 1
     assert "fault at 0, expected <code>&lt;image&gt; (" in text
     assert "&lt;slot&gt; x4" in text
     for line in ("Reproduce", "In Python"):
@@ -88,17 +90,8 @@ def test_known_failures_and_the_lock_are_told(consumer, run):
     assert text.count("mine behaves differently from what is locked") >= 2  # of the subject, and of its finding
 
 
-def test_a_subject_that_does_not_load_has_a_page(consumer, run):
-    repository = consumer("wright")
-    run("--spans-html=r.html", "-k", "contract")
-    text = (repository.path / "r.html").read_text(encoding="utf-8")
-    assert sections(text)[0] == "mine-contract.tokens-does-not-load"
-    assert "No conversation is drawn" in text
-
-
-def test_what_is_refused_before_anything_runs(consumer, refused):
+def test_a_file_of_somebody_else_is_not_replaced(consumer, refused):
     repository = consumer("right")
-    assert "--spans-html no/r.html: there is no folder " in refused("--spans-html=no/r.html")
     message = refused("--spans-html=assembly.py")
     assert "is there already, and is no report of this option; name another file" in message
     assert "def right" in (repository.path / "assembly.py").read_text()
