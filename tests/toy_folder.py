@@ -21,6 +21,7 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, TESTS)
@@ -44,10 +45,14 @@ def encode(tokenizer, conversation):
     if "be killed once" in said and not (HERE / "killed").exists():
         (HERE / "killed").touch()
         os.kill(os.getpid(), signal.SIGKILL)
+    if "wait for ever" in said:
+        print("waiting", file=sys.stderr, flush=True)
+        time.sleep(60)
     if "add" in said:
         return [1000]
     return reference("flat_slices")(tokenizer, conversation, contract=PROMISE)["input_ids"]
 """
+ROOT = Path(__file__).parents[1]
 
 
 def write(folder: Path, *, more: str = "", encode: str = "encode") -> None:
@@ -59,7 +64,7 @@ def write(folder: Path, *, more: str = "", encode: str = "encode") -> None:
         encode: which of its functions is the pipeline.
     """
     (folder / "tokenizers_under_test.yaml").write_text(YAML.replace("own_tokenizer:encode", f"own_tokenizer:{encode}"))
-    (folder / "own_tokenizer.py").write_text(OWN.replace("TESTS", repr(str(Path(__file__).parent))) + more)
+    (folder / "own_tokenizer.py").write_text(OWN.replace("TESTS", repr(str(ROOT / "tests"))) + more)
 
 
 def sample(text):

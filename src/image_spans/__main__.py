@@ -10,6 +10,7 @@ from pathlib import Path
 from image_spans.compare import command
 from image_spans.init import command as init
 from image_spans.scan import command as scan
+from image_spans.show import command as show
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_parsers(commands)
     scan.add_parsers(commands)
     init.add_parsers(commands)
+    show.add_parsers(commands)
     chosen = parser.parse_args(arguments)
     code: int = chosen.run(chosen)
     return code

@@ -10,9 +10,11 @@ import importlib.metadata
 import importlib.util
 import os
 import pkgutil
+import platform
 import sys
 import zlib
 from collections.abc import Iterable
+from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -46,6 +48,15 @@ def installed(distribution: str) -> str | None:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+@cache
+def versions() -> dict[str, str | None]:
+    """What a finding was found with: Python, and the versions of this package and of what it runs on."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for name in ("pytest-image-spans", "pytest", "hypothesis"):
+        found[name] = installed(name)  # None: a clone that is not installed
+    return found
 
 
 def unmet(requirements: Iterable[str]) -> str | None:

@@ -39,6 +39,8 @@ class Note:
     """Whether the item ends as a known failure."""
     lock: dict[str, Any] | None = None
     """What the comparison with the lock said."""
+    exhibits: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Fingerprint of a finding to what is drawn of its conversation; only for ``--spans-html``."""
 
 
 def entry(
@@ -83,6 +85,9 @@ class Ledger:
 
     def __init__(self) -> None:
         self._findings: dict[Key, dict[str, Any]] = {}
+        self._exhibits: dict[Key, dict[str, Any] | None] = {}
+        self._ended: dict[tuple[str, str], dict[tuple[str, str], tuple[str, str]]] = {}
+        """File and subject, to position and check of an item, to how it ended and why."""
         self._shown: set[Key] = set()
         self._examples: dict[Key, set[str]] = {}
         self._ran: dict[tuple[str, str], set[tuple[str, str]]] = {}
@@ -91,13 +96,16 @@ class Ledger:
     def add(self, record: dict[str, Any]) -> None:
         """What one report says."""
         path, name = record["path"], record["name"]
+        place = (record["position"], record["check"])
+        self._ended.setdefault((path, name), {})[place] = (record["status"], record["reason"])
         if record["ran"]:
-            self._ran.setdefault((path, name), set()).add((record["position"], record["check"]))
+            self._ran.setdefault((path, name), set()).add(place)
         for found in record["findings"]:
             key = (path, name, found["fingerprint"])
             best = self._findings.get(key)
             if best is None or _size(found) < _size(best):
                 self._findings[key] = found
+                self._exhibits[key] = record["exhibits"].get(found["fingerprint"])
         for fingerprint in record["shown"]:
             self._shown.add((path, name, fingerprint))
         for fingerprint, does in record["examples"].items():
@@ -107,6 +115,11 @@ class Ledger:
     def findings(self) -> list[dict[str, Any]]:
         """Every distinct finding, on the smallest conversation on which it was told."""
         return [found for _, found in sorted(self._findings.items())]
+
+    @property
+    def drawn(self) -> list[tuple[Key, dict[str, Any], dict[str, Any] | None]]:
+        """The findings with where they belong, and with what is drawn of their conversation if anything is."""
+        return [(key, found, self._exhibits[key]) for key, found in sorted(self._findings.items())]
 
     def failing(self, spec: SubjectSpec) -> list[str]:
         """The checks that found on a subject what is not known."""
@@ -119,6 +132,10 @@ class Ledger:
     def ran(self, spec: SubjectSpec) -> set[tuple[str, str]]:
         """The positions and checks that were judged on a subject."""
         return self._ran.get((str(spec.path), spec.name), set())
+
+    def ended(self, spec: SubjectSpec) -> dict[tuple[str, str], tuple[str, str]]:
+        """Position and check of each item of a subject that ended, to how it ended and why."""
+        return self._ended.get((str(spec.path), spec.name), {})
 
     def verdict(self, spec: SubjectSpec, known: KnownFailure, items: set[tuple[str, str]]) -> tuple[bool, str] | None:
         """Whether a known failure is stale, and why it is or cannot be judged; None: it was seen.
@@ -179,8 +196,13 @@ def _size(found: dict[str, Any]) -> tuple[int, str, str]:
     return len(code), code, found["position"] or ""
 
 
-def findings_file(option: str, folder: Path) -> Path:
-    """The file of ``--spans-findings``, which can be written.
+def file_to_write(name: str, option: str, folder: Path) -> Path:
+    """The file that an option names, which can be written.
+
+    Args:
+        name: of the option, such as ``--spans-findings``.
+        option: what was given.
+        folder: where relative paths begin.
 
     Raises:
         ConfigError: it cannot.
@@ -191,7 +213,7 @@ def findings_file(option: str, folder: Path) -> Path:
     except (OSError, ValueError) as error:  # ValueError: a name that holds a zero
         problem = f"cannot be written: {getattr(error, 'strerror', None) or error}"
     if problem is not None:
-        raise ConfigError(one_line(f"--spans-findings {option}: {problem}"))
+        raise ConfigError(one_line(f"{name} {option}: {problem}"))
     return path
 
 

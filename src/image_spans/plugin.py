@@ -49,6 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="pil (the default) or torchvision: on what image_spans.processors:build makes image processors",
     )
     group.addoption("--spans-findings", metavar="FILE", help="write all findings to this file, as JSON lines")
+    group.addoption("--spans-html", metavar="FILE", help="write a report of the run to this file, as one page of HTML")
     group.addoption(
         "--spans-accept",
         action="store_true",
@@ -196,7 +197,7 @@ def _refuse_options_without_file(config: pytest.Config) -> None:
 
 _NEED_SUBJECTS = (
     *("spans_checks", "spans_conversation", "spans_fetch", "spans_timeout", "spans_require_all"),
-    *("spans_findings", "spans_accept", "spans_lock", "spans_image_backend"),
+    *("spans_findings", "spans_html", "spans_accept", "spans_lock", "spans_image_backend"),
 )
 
 
@@ -337,6 +338,10 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         worker_output["image_spans_strays"] = [str(path) for path in session.config.stash.get(_STRAYS, set())]
     elif ours is not None and not ours.collect_only:
         ours.write_findings()
+        if ours.html_file is not None:
+            from image_spans.html.run import write_html
+
+            write_html(ours)
         ours.write_locks()
         if exitstatus == pytest.ExitCode.OK and (ours.all_skipped or ours.has_stale or ours.not_written):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from image_spans.conversation import Conversation, parse_conversation
 from image_spans.diagnosis import diagnosed
 from image_spans.engine import FAMILIES, Engine, Pass, profile_of
 from image_spans.errors import ConfigError, Unavailable, words
+from image_spans.exhibit import exhibit, shortened
 from image_spans.findings import Cause, Finding, one_line
 from image_spans.foreign import MISBEHAVIOUR, Foreign
 from image_spans.known_failures import KnownFailure
@@ -35,7 +35,7 @@ from image_spans.ledger import (
     Ledger,
     Note,
     entry,
-    findings_file,
+    file_to_write,
     reasons,
 )
 from image_spans.loaders import observed
@@ -149,7 +149,10 @@ class Session:
         self._notes: dict[str, Note] = {}
         """Node id of an item that is under way to what its report will say."""
         self.ledger = Ledger()
-        self.findings_file = _findings_file(pytest_config)
+        self.findings_file = _file_to_write(pytest_config, "--spans-findings")
+        self.html_file = _html_file(pytest_config)
+        self._draws = pytest_config.getoption("spans_html") is not None
+        """Whether reports carry what the pages of findings show."""
         self.not_written: str | None = None
         mode = _lock_mode(pytest_config)
         self.locks = {
@@ -209,7 +212,7 @@ class Session:
             return
         registered = checks.checks()
         specs = [spec for file in self.files.values() for spec in file.specs]
-        reasons = (_why_inapplicable(spec, registered[name]) for name in self._chosen for spec in specs)
+        reasons = (why_inapplicable(spec, registered[name]) for name in self._chosen for spec in specs)
         why = "; ".join(dict.fromkeys(reason for reason in reasons if reason))
         raise ConfigError(f"--spans-checks: {option} applies to no subject{f': {why}' if why else ''}")
 
@@ -230,11 +233,11 @@ class Session:
             for check in checks.checks().values():
                 if check.family != family or (self._chosen is not None and check.name not in self._chosen):
                     continue
-                if _why_inapplicable(spec, check) is None:
+                if why_inapplicable(spec, check) is None:
                     trials += [Trial(spec, position, check.name) for position in _positions(spec, check)]
         return trials
 
-    def _items(self, path: Path) -> dict[config.SubjectSpec, set[tuple[str, str]]]:
+    def items(self, path: Path) -> dict[config.SubjectSpec, set[tuple[str, str]]]:
         """Subject to the positions and checks of its items."""
         items: dict[config.SubjectSpec, set[tuple[str, str]]] = {spec: set() for spec in self.files[path].specs}
         for family in ("once", *FAMILIES):
@@ -434,11 +437,21 @@ class Session:
         if status == KNOWN:
             note.shown.append(finding.fingerprint)
         file = _relative(item.spec.path, self._config.rootpath)
-        versions = {**_versions(), "tokenizer": library}
+        made_of = {**discovery.versions(), "tokenizer": library}
         note.findings.append(
-            entry(full, file=file, status=status, known=known, position=item.position, versions=versions)
+            entry(full, file=file, status=status, known=known, position=item.position, versions=made_of)
         )
+        if self._draws and isinstance(loaded, Subject) and full.conversation is not None:
+            with suppress(Exception):  # a tokenizer that fails when it is asked again; the page says so
+                note.exhibits[note.findings[-1]["fingerprint"]] = self._drawn(loaded, item, full)
         return full
+
+    def _drawn(self, subject: Subject, item: _Item, finding: Finding) -> dict[str, Any]:
+        """What the page of a finding shows of its conversation."""
+        assert finding.conversation is not None
+        case = self._engine(item.spec.path).bench(subject).case(finding.conversation)
+        drawn = self.foreign.call(lambda: f"drawing {finding.headline}", exhibit, case, finding.at, finding.expected)
+        return drawn.plain()
 
     @staticmethod
     def _key(finding: Finding, spec: config.SubjectSpec) -> tuple[Path, str, str]:
@@ -603,6 +616,8 @@ class Session:
             "shown": note.shown,
             "examples": note.examples,
             "lock": note.lock,
+            "reason": _why(report) or reason if self._draws else "",
+            "exhibits": note.exhibits,
         }
         if "cannot be had" in reason:
             record["unavailable"] = reason.partition("cannot be had: ")[2]
@@ -703,13 +718,13 @@ class Session:
         whole = [
             spec
             for yaml, file in self.files.items()
-            for spec, items in self._items(yaml).items()
+            for spec, items in self.items(yaml).items()
             if spec.name not in file.missing and items <= self.ledger.ran(spec)
         ]
         found: dict[tuple[str, str], list[str]] = {}
         for name, check in checks.checks().items():
             for spec in whole if self._chosen is None or name in self._chosen else ():
-                reason = _why_inapplicable(spec, check)
+                reason = why_inapplicable(spec, check)
                 if reason is not None:
                     found.setdefault((name, reason), []).append(self.shown(spec))
                 for path, why in spec.missing_paths().items() if name == PATHS else ():
@@ -747,7 +762,7 @@ class Session:
         for path, file in self.files.items():
             if not any(spec.recorded_failures for spec in file.specs):
                 continue
-            for spec, items in self._items(path).items():
+            for spec, items in self.items(path).items():
                 for known in spec.recorded_failures if self.ledger.ran(spec) else ():
                     why_idle = known.idle(spec.image_backend)
                     if why_idle is not None:
@@ -838,19 +853,29 @@ def _history(status: str, known: KnownFailure, finding: Finding) -> str:
     return one_line(f"was {known.fingerprint} ({known.reason}), is now {finding.fingerprint}")
 
 
-@cache
-def _versions() -> dict[str, str | None]:
-    versions: dict[str, str | None] = {"python": platform.python_version()}
-    for name in ("pytest-image-spans", "pytest", "hypothesis"):
-        versions[name] = discovery.installed(name)  # None: a clone that is not installed
-    return versions
+def _why(report: pytest.TestReport) -> str:
+    """Why an item failed, or failed as expected, in one line."""
+    told = getattr(report, "wasxfail", None) or (report.longreprtext if report.failed else "")
+    lines = told.strip().splitlines()
+    return one_line(shortened(lines[0], 300)) if lines else ""
 
 
-def _findings_file(pytest_config: pytest.Config) -> Path | None:
-    option = pytest_config.getoption("spans_findings")
+def _file_to_write(pytest_config: pytest.Config, name: str) -> Path | None:
+    """The file that an option names; xdist's workers write none."""
+    option = pytest_config.getoption(name)
     if option is None or hasattr(pytest_config, "workerinput"):
         return None
-    return findings_file(option, Path(pytest_config.invocation_params.dir))
+    return file_to_write(name, option, Path(pytest_config.invocation_params.dir))
+
+
+def _html_file(pytest_config: pytest.Config) -> Path | None:
+    path = _file_to_write(pytest_config, "--spans-html")
+    if path is not None:
+        from image_spans.html import refuse_to_replace, require  # needed by few runs
+
+        require("--spans-html")
+        refuse_to_replace("--spans-html", path)
+    return path
 
 
 def _tells_of_images(done: Pass, position: str) -> bool:
@@ -896,7 +921,7 @@ def _image_backend(option: str | None) -> image_backends.ImageBackend | None:
         raise ConfigError(f"--spans-image-backend: {error}") from None
 
 
-def _why_inapplicable(spec: config.SubjectSpec, check: checks.Check) -> str | None:
+def why_inapplicable(spec: config.SubjectSpec, check: checks.Check) -> str | None:
     """Why a subject has no item of a check; None when it has."""
     reason = check.inapplicable(spec.contract, spec.pipeline.abilities)
     if reason is None and not _positions(spec, check):

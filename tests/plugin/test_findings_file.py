@@ -123,18 +123,20 @@ def test_a_file_that_cannot_be_written_is_refused(consumer, refused, file, said)
     assert said in refused("--spans-findings", file)
 
 
-def test_a_folder_that_goes_away_fails_the_run(consumer, run):
+@pytest.mark.parametrize("option", ["--spans-findings", "--spans-html"])
+def test_a_folder_that_goes_away_fails_the_run(consumer, run, option):
     repository = consumer("right")
     (repository.path / "gone").mkdir()
     with (repository.path / "conftest.py").open("a") as file:
         file.write("\n\ndef pytest_collection_finish(session):\n    import os\n\n    os.rmdir('gone')\n")
-    result = run("--spans-findings=gone/f", "-k", "start-spans.matched")
+    result = run(f"{option}=gone/f", "-k", "start-spans.matched")
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["image-spans: ERROR: --spans-findings: cannot be written: No such file or directory"])
+    result.stdout.fnmatch_lines([f"image-spans: ERROR: {option}: cannot be written: No such file or directory"])
 
 
 def test_options_without_a_yaml_are_refused(repository, refused):
     assert f"--spans-findings: there is no {FILE}" in refused("--spans-findings=f")
+    assert f"--spans-html: there is no {FILE}" in refused("--spans-html=f")
     assert f"--spans-accept: there is no {FILE}" in refused("--spans-accept")
 
 

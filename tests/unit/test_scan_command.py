@@ -12,51 +12,18 @@ from pathlib import Path
 
 import pytest
 
+import toy_folder
 from image_spans.__main__ import main
 from image_spans.scan import loop
 from image_spans.scan.judge import Judged, Problem
 from image_spans.scan.loop import Part, Stop
 from image_spans.scan.tally import Tally
-
-YAML = """\
-version: 1
-subjects:
-  toy:
-    tokenizer: {factory: "own_tokenizer:load"}
-    pipeline: {encode: "own_tokenizer:encode"}
-    contract:
-      bos: none
-      images: {open: <image>, close: </image>, placeholder: <pad>, slots: 4}
-      template: {}
-"""
-OWN = """\
-import sys
-import time
-
-sys.path.insert(0, TESTS)
-from support import ToyTokenizer, contract
-from image_spans.pipelines import reference
-
-PROMISE = contract(slices=None)
-
-
-def load():
-    return ToyTokenizer()
-
-
-def encode(tokenizer, conversation):
-    if "wait for ever" in repr(conversation):
-        print("waiting", file=sys.stderr, flush=True)
-        time.sleep(60)
-    return reference("flat_slices")(tokenizer, conversation, contract=PROMISE)["input_ids"]
-"""
-ROOT = Path(__file__).parents[2]
+from toy_folder import ROOT, YAML
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    (tmp_path / "tokenizers_under_test.yaml").write_text(YAML)
-    (tmp_path / "own_tokenizer.py").write_text(OWN.replace("TESTS", repr(str(ROOT / "tests"))))
+    toy_folder.write(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from image_spans.commands import exit_code
 
 if TYPE_CHECKING:
     from image_spans.scan.judge import Judge, Judged, Options, Problem
@@ -65,16 +66,7 @@ def add_parsers(commands: Any) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """The exit code."""
-    from image_spans.errors import ConfigError, Unavailable
-
-    try:
-        return _scan(chosen)
-    except (ConfigError, Unavailable) as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 2
+    return exit_code(_scan, chosen)
 
 
 def _scan(chosen: argparse.Namespace) -> int:

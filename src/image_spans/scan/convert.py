@@ -67,8 +67,8 @@ def convert(sample: Sample, contract: Contract, tag: str, look: Look) -> tuple[C
         inside = [piece for turn in sample.turns if isinstance(turn.content, list) for piece in turn.content]
         pictures = [*listed, *(piece for piece in inside if isinstance(piece, Picture) and piece is not NEXT)]
         faults += [found for one in pictures if isinstance(found := look(one.source), Fault)]
-    outside = list(_outside(messages, contract.input))
-    return (Conversation(messages) if complete and not outside else None), faults + outside
+    beyond = list(outside(messages, contract.input))
+    return (Conversation(messages) if complete and not beyond else None), faults + beyond
 
 
 def _placed(sample: Sample, limits: Input, tag: str, faults: list[Fault]) -> list[Pieces] | None:
@@ -163,7 +163,7 @@ def _names(names: Mapping[str, Any] | Sequence[str]) -> str:
     return ", ".join(list(names)[:8]) or "none"
 
 
-def _outside(messages: Sequence[Message], limits: Input) -> Iterator[Fault]:
+def outside(messages: Sequence[Message], limits: Input) -> Iterator[Fault]:
     """What is outside of the contract.
 
     Of numbers and sizes only the limits that it states: those that hold by default are where drawing ends, and say

@@ -1,0 +1,24 @@
+"""How a command of ``python -m image_spans`` ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+from image_spans.errors import ConfigError, Unavailable
+
+T = TypeVar("T")
+
+
+def exit_code(command: Callable[[T], int], chosen: T) -> int:
+    """Run a command; its exit code, or 2 with one line where something that the user gave is wrong."""
+    try:
+        return command(chosen)
+    except (ConfigError, Unavailable) as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2

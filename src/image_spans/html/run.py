@@ -1,0 +1,68 @@
+"""The report of a run: one file, written as a whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+
+from image_spans import discovery
+from image_spans.exhibit import Exhibit
+from image_spans.files import write_whole
+from image_spans.findings import one_line
+from image_spans.html.matrix import Matrix, matrix
+from image_spans.html.pages import Drawn, pages
+from image_spans.html.render import document
+from image_spans.html.statuses import WORST_FIRST
+from image_spans.session import Session
+
+
+def write_html(session: Session) -> None:
+    """Write the file of ``--spans-html``; the summary tells when that failed."""
+    assert session.html_file is not None
+    try:
+        write_whole(session.html_file, report(session))
+    except OSError as error:  # the disk is full, or the folder went away
+        session.not_written = one_line(f"--spans-html: cannot be written: {error.strerror}")
+
+
+def report(session: Session) -> str:
+    """The report of a run that has ended, as HTML."""
+    table = matrix(session)
+    rows = {(str(row.path), row.name): row for row in table.rows}
+    drawn: list[Drawn] = [
+        (rows[path, name], found, None if exhibit is None else Exhibit.of(exhibit))
+        for (path, name, _), found, exhibit in session.ledger.drawn
+    ]
+    return overview(table, drawn, notes(session), f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC")
+
+
+def notes(session: Session) -> list[tuple[bool, str]]:
+    """What the summary in the terminal says besides its table: whether it is a warning, and a line."""
+    said = [(False, line) for line in session.samples()]
+    said += [(True, line) for line in session.untested()]
+    if session.all_skipped:
+        said.append((True, "nothing was tested, so the run fails"))
+    said += session.judged_known_failures()
+    return said + [(loud, f"lock: {line}") for loud, line in session.judged_locks()]
+
+
+def overview(table: Matrix, drawn: Sequence[Drawn], said: Sequence[tuple[bool, str]], made: str) -> str:
+    """The whole document.
+
+    Args:
+        table: subject x check.
+        drawn: the findings, each with its row.
+        said: lines of the summary, and whether each is a warning.
+        made: when.
+    """
+    found = pages(table.rows, drawn)
+    return document(
+        "run.html",
+        table=table,
+        pages=found,
+        said=said,
+        made=made,
+        versions=discovery.versions(),
+        statuses=[status for status in WORST_FIRST if table.counts[status]],
+        causes=sorted({page.found["cause"]["name"] for page in found}),
+    )
