@@ -210,6 +210,7 @@ class Oracle:
         self.contract = contract
         self._grammar = grammar(contract.images.grammar, contract.folder)
         self._blocks: dict[tuple[int, int, int, int], Sequence[Element]] = {}
+        self._layouts: dict[tuple[int, int, int], Layout] = {}
         self.pairs: tuple[Pair, ...] = tuple(pairs_of(contract))
         self._interpreted = {
             token: role
@@ -223,7 +224,14 @@ class Oracle:
     def layout(self, conversation: Conversation, number: int) -> Layout:
         """The layout of the image ``number`` of a conversation; not for ``slots: from_features``."""
         image = conversation.images[number]
-        return self.contract.layout(image.width, image.height, len(conversation.images))
+        return self._layout(image.width, image.height, len(conversation.images))
+
+    def _layout(self, width: int, height: int, count: int) -> Layout:
+        key = (width, height, count)
+        layout = self._layouts.get(key)
+        if layout is None:
+            layout = self._layouts[key] = self.contract.layout(width, height, count)
+        return layout
 
     def interprets(self, role: str) -> bool:
         """Whether typed text that spells the token of a role is that token."""
@@ -310,7 +318,7 @@ class Oracle:
         key = (image.width, image.height, count, number if self._numbered else 0)
         elements = self._blocks.get(key)
         if elements is None:
-            layout = self.contract.layout(image.width, image.height, count)
+            layout = self._layout(image.width, image.height, count)
             elements = self._blocks[key] = self._grammar.write(layout, self.contract, number)
         return elements
 

@@ -11,10 +11,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 from image_spans.oracles import Piece
 from image_spans.subject import Subject
 
+SHORT = 8
+"""Ids of a stretch whose verdict is remembered."""
 MOST_COMPARED = 32
 """Stretches of ids on which it is found out whether their texts are those of the ids one by one."""
 
@@ -56,6 +59,7 @@ class Texts:
         # Without an anchor a blank in front is lost from each of them.
         self._pieces = _Pieces(self.decode) if subject.facts.anchor else None
         self._compared = 0
+        self._short: dict[tuple[Any, ...], bool] = {}
         # Where typed markers are read as tokens, so are BOS, EOS and the template's: one call reads them all.
         self._interprets = subject.contract.literals.policy == "interpret"
         self._exact = subject.contract.template is not None
@@ -111,6 +115,14 @@ class Texts:
         """Whether a stretch of ids is the pieces and nothing else; special tokens only where we wrote them."""
         if not ids and not any(piece.text for piece in pieces):
             return True
+        if len(ids) > SHORT:
+            return self._is_exactly(ids, pieces)
+        key = (ids, *pieces)  # a row break or a number stands there again and again
+        if key not in self._short:
+            self._short[key] = self._is_exactly(ids, pieces)
+        return self._short[key]
+
+    def _is_exactly(self, ids: tuple[int, ...], pieces: Sequence[Piece]) -> bool:
         stretches = self.stretches(ids, pieces)
         return stretches is not None and all(self._stretch(found, wanted) for found, wanted in stretches)
 

@@ -35,12 +35,12 @@ def cover_answers(case: Case) -> Verdict:
     """Labelled positions are the answers, turn by turn; no image token, BOS or padding is labelled (I12)."""
     if found := misplaced(case):
         return found
-    stretches = list(_learned(_at_their_ids(case)))
-    runs = [_runs(case, gap, stretches) for gap in range(len(case.expected.gaps))]
-    for gap, own in enumerate(runs):
-        found = _judge_gap(case, gap, own, anything=any(runs))
-        if found is not None:
-            return found
+    runs = _runs(case, list(_learned(_at_their_ids(case))))
+    for gap, pieces in enumerate(case.expected.gaps):
+        if pieces or gap in runs:
+            found = _judge_gap(case, gap, runs.get(gap, ()), anything=bool(runs))
+            if found is not None:
+                return found
     return None
 
 
@@ -177,14 +177,23 @@ def _learned(labels: Sequence[int]) -> Iterator[Run]:
             yield start, at
 
 
-def _runs(case: Case, gap: int, learned: Sequence[Run]) -> list[Places]:
-    """What of the learned stretches stands between two structural tokens; BOS parts none."""
-    start, end = case.found.span(gap)
-    inside = [range(max(start, first), min(end, last)) for first, last in learned if first < end and start < last]
-    if not inside or not case.found.bos:
-        return [*inside]
-    groups = groupby(case.found.places(gap), lambda at: any(at in one for one in inside))
-    return [list(group) for is_learned, group in groups if is_learned]
+def _runs(case: Case, learned: Sequence[Run]) -> dict[int, list[Places]]:
+    """By gap what of the learned stretches stands there; structural tokens part them, BOS does not."""
+    runs: dict[int, list[Places]] = {}
+    for first, last in learned:
+        gap = bisect_right(case.found.starts, first)
+        while gap < len(case.expected.gaps):
+            start, end = case.found.span(gap)
+            if start >= last:
+                break
+            if first < end:
+                runs.setdefault(gap, []).append(range(max(start, first), min(end, last)))
+            gap += 1
+    if case.found.bos:
+        for gap, inside in runs.items():
+            groups = groupby(case.found.places(gap), lambda at, inside=inside: any(at in one for one in inside))  # type: ignore[misc]
+            runs[gap] = [list(group) for is_learned, group in groups if is_learned]
+    return {gap: inside for gap, inside in runs.items() if inside}
 
 
 def _ids(case: Case, run: Places) -> tuple[int, ...]:
