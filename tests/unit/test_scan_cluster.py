@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import planted_samples
 import toy_folder
 from image_spans.errors import ConfigError, Unavailable
-from image_spans.scan import cluster
+from image_spans.scan import cluster, loop
 from image_spans.scan.judge import Options
 from image_spans.scan.loop import parts
 from image_spans.scan.tally import Tally
@@ -56,6 +58,7 @@ def command(*arguments):
 def scan(*arguments, cwd):
     every = command(*arguments, "--limit-findings", "0", "--format", "json")
     done = subprocess.run(every, cwd=cwd, capture_output=True, text=True)
+    assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout), done.stderr
 
 
@@ -77,6 +80,26 @@ def encode_on_ray(tokenizer, conversation):
 def folder(tmp_path):
     toy_folder.write(tmp_path, more=OWN_OF_RAY, encode="encode_on_ray")
     return tmp_path
+
+
+def test_what_a_reader_gives_a_judge_takes(folder, monkeypatch):
+    """The two that Ray calls, called here: rows keep their numbers, and what cannot be read is told."""
+    monkeypatch.chdir(folder)
+    lines(folder / "b.jsonl", [f"add {number}" for number in range(40)])
+    files = parts([folder / "b.jsonl"], Tally())
+    lost = loop.Part(folder / "lost.jsonl", 7)
+    read = cluster._Reader(str(folder))
+    items = [*read({"part": pickle.dumps((3, files[0], None))}), *read({"part": pickle.dumps((4, lost, None))})]
+    judge = cluster._Judge(str(folder), Recipe("toy", Path("tokenizers_under_test.yaml"), Options()), True)
+    done = [pickle.loads(judge({"given": [item["given"]]})["done"][0]) for item in items]
+    judge._pool.close()
+    assert [len(one.verdicts) for one in done] == [32, 8, 0]
+    assert [one.part for one in done] == [3, 3, 4]
+    assert 0 < done[0].position < done[1].position <= files[0].size
+    assert [problem.row for one in done for verdict in one.verdicts for problem in verdict.problems] == list(range(40))
+    assert [[file for file, _ in one.unread] for one in done] == [[], [], [str(folder / "lost.jsonl")]]
+    broken = cluster._Judge(str(folder), Recipe("tiy", Path("tokenizers_under_test.yaml"), Options()), True)
+    assert "did you mean 'toy'" in pickle.loads(broken({"given": [items[0]["given"]]})["done"][0]).error
 
 
 def test_a_worker_that_is_killed_loses_and_doubles_nothing(folder, machines):

@@ -369,3 +369,63 @@ def test_the_bytes_that_were_read_are_told(tmp_path):
     assert told[-1] == path.stat().st_size
     with opened(path) as data:
         assert data.head.startswith(b'{"a": 1}\n')
+
+
+def columns(path, number, broken=None):
+    """A Parquet file in groups of ten rows; in one of them the column is damaged."""
+    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as parquet
+
+    table = pyarrow.table({"text": [f"row {index:06}" for index in range(number)]})
+    parquet.write_table(table, path, row_group_size=10, compression="none", use_dictionary=False)
+    if broken is not None:
+        data = path.read_bytes()
+        path.write_bytes(data.replace(f"row {broken:06}".encode(), b"\xff" * 10, 1))
+    return path
+
+
+def lines(path, number):
+    return written(path.parent, path.name, "".join(f'{{"text": "row {index:06}"}}\n' for index in range(number)))
+
+
+def listed(path, number):
+    return written(path.parent, path.name, json.dumps([{"text": f"row {index:06}"} for index in range(number)]))
+
+
+def stream(path, number):
+    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow.ipc as ipc
+
+    table = pyarrow.table({"text": [f"row {index:06}" for index in range(number)]})
+    with ipc.new_stream(path, table.schema) as writer:
+        writer.write_table(table, max_chunksize=45)
+    return path
+
+
+WRITERS = [("a.parquet", columns), ("a.jsonl", lines), ("a.json", listed), ("a.arrow", stream)]
+
+
+@pytest.mark.parametrize(("name", "write"), WRITERS)
+@pytest.mark.parametrize("wanted", [(), (0,), (9, 10, 33, 63, 64, 99), tuple(range(100))])
+def test_rows_that_are_wanted(tmp_path, name, write, wanted):
+    path = write(tmp_path / name, 100)
+    assert containers.count(path) == 100
+    found = list(containers.rows(path, path.name, wanted=frozenset(wanted)))
+    assert [row.index for row in found] == list(wanted)
+    assert [parsed(row)[0]["text"] for row in found] == [f"row {index:06}" for index in wanted]
+
+
+def test_groups_of_columns_in_which_no_row_is_wanted_are_not_read(tmp_path):
+    path = columns(tmp_path / "a.parquet", 100, broken=44)
+    assert [row.index for row in containers.rows(path, path.name, wanted=frozenset({3, 57}))] == [3, 57]
+    found, why = read(path)
+    assert len(found) < 100
+    assert why is not None
+
+
+def test_the_rows_of_what_breaks_off_are_counted_up_to_there(tmp_path):
+    for name, write in WRITERS:
+        data = write(tmp_path / name, 100).read_bytes()
+        path = written(tmp_path, name, data[: len(data) * 2 // 3])
+        assert containers.count(path) == len(read(path)[0])
+    assert containers.count(tmp_path / "none.json") == 0

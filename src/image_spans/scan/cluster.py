@@ -18,7 +18,6 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from image_spans.errors import ConfigError, Unavailable, words
@@ -53,7 +52,7 @@ class Cluster:
         self,
         files: Sequence[loop.Part],
         tally: Tally,
-        chosen: frozenset[tuple[Path, int]] | None = None,
+        wanted: loop.Wanted | None = None,
         tell: Callable[[int], None] = lambda _: None,
     ) -> Generator[Judged, None, None]:
         """The verdicts of the rows of files, in order.
@@ -61,7 +60,7 @@ class Cluster:
         Args:
             files: what to read.
             tally: is told of what cannot be read, and of processes that ended.
-            chosen: file and index of the rows that are wanted; None: all.
+            wanted: the rows that are wanted; None: all.
             tell: is told how many bytes of all were read.
 
         Raises:
@@ -71,7 +70,7 @@ class Cluster:
             return
         with _connected(self.address, self.workers) as ray:
             try:
-                for row in self._dataset(ray, files, chosen).iter_rows():
+                for row in self._dataset(ray, files, wanted).iter_rows():
                     done: _Done = pickle.loads(row["done"])
                     if done.error:
                         raise ConfigError(done.error)
@@ -82,7 +81,7 @@ class Cluster:
             except ray.exceptions.RayError as error:
                 raise ConfigError(f"--ray {self.address}: {words(error)}") from None
 
-    def _dataset(self, ray: Any, files: Sequence[loop.Part], chosen: frozenset[tuple[Path, int]] | None) -> Any:
+    def _dataset(self, ray: Any, files: Sequence[loop.Part], wanted: loop.Wanted | None) -> Any:
         judges = self.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         context = ray.data.DataContext.get_current()
         context.execution_options.preserve_order = True
@@ -91,7 +90,7 @@ class Cluster:
         context.log_internal_stack_trace_to_stdout = False
         parts = []
         for number, part in enumerate(files):
-            own = None if chosen is None else frozenset(place for place in chosen if place[0] == part.path)
+            own = None if wanted is None else {part.path: wanted[part.path]}
             parts.append({"part": pickle.dumps((number, part, own))})
         folder = os.getcwd()
         # Readers take no CPU of a judge, and are not made one with it: all judges may work on one file.
@@ -138,7 +137,7 @@ class _Reader:
         self._folder = folder
 
     def __call__(self, item: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        number, part, chosen = pickle.loads(item["part"])
+        number, part, wanted = pickle.loads(item["part"])
         os.chdir(self._folder)
         tally = Tally()
         position = 0
@@ -147,7 +146,7 @@ class _Reader:
             nonlocal position
             position = at
 
-        for batch in batches(enumerate(loop.rows([part], tally, chosen, tell))):
+        for batch in batches(enumerate(loop.rows([part], tally, wanted, tell))):
             yield {"given": pickle.dumps(_Given(number, position, [row for _, row in batch]))}
         if tally.unread:
             yield {"given": pickle.dumps(_Given(number, position, unread=tally.unread))}

@@ -13,7 +13,7 @@ from image_spans.commands import exit_code
 
 if TYPE_CHECKING:
     from image_spans.scan.judge import Judge, Judged, Options, Problem
-    from image_spans.scan.loop import Part
+    from image_spans.scan.loop import Part, Wanted
     from image_spans.scan.tally import Tally
     from image_spans.scan.workers import Recipe
 
@@ -155,7 +155,7 @@ def _options(chosen: argparse.Namespace) -> Options:
 
 
 Judging = Callable[
-    [Sequence["Part"], "Tally", "frozenset[tuple[Path, int]] | None", Callable[[int], None]],
+    [Sequence["Part"], "Tally", "Wanted | None", Callable[[int], None]],
     "Generator[Judged, None, None]",
 ]
 """From files, the tally of the scan, the rows that are wanted and who is told of bytes, to verdicts."""

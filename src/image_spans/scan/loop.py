@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from types import FrameType
+from typing import TypeAlias
 
 from image_spans.errors import words
 from image_spans.scan import containers
@@ -79,27 +80,23 @@ def parts(paths: Sequence[Path], tally: Tally) -> list[Part]:
     return found
 
 
-def sampled(files: Sequence[Part], number: int, seed: int) -> frozenset[tuple[Path, int]]:
-    """Rows chosen at random, the same for a seed: file and index. Reads all files once, without parsing a row."""
-    places = [
-        (part.path, index)
-        for part in files
-        for index, _ in enumerate(_until_unread(containers.rows(part.path, str(part.path))))
-    ]
-    return frozenset(Random(seed).sample(places, min(number, len(places))))
+Wanted: TypeAlias = "Mapping[Path, frozenset[int]]"
+"""File to the indexes of the rows that are wanted of it."""
 
 
-def _until_unread(rows: Iterator[Row]) -> Iterator[Row]:
-    try:
-        yield from rows
-    except Unread:  # the scan itself says so
-        return
+def sampled(files: Sequence[Part], number: int, seed: int) -> Wanted:
+    """Rows chosen at random, the same for a seed. Counts the rows of all files first, without parsing one."""
+    places = [(part.path, index) for part in files for index in range(containers.count(part.path))]
+    found: dict[Path, set[int]] = {part.path: set() for part in files}
+    for path, index in Random(seed).sample(places, min(number, len(places))):
+        found[path].add(index)
+    return {path: frozenset(indexes) for path, indexes in found.items()}
 
 
 def rows(
     files: Sequence[Part],
     tally: Tally,
-    chosen: frozenset[tuple[Path, int]] | None = None,
+    wanted: Wanted | None = None,
     tell: Callable[[int], None] = lambda _: None,
 ) -> Iterator[Row]:
     """The rows of files, in order.
@@ -107,15 +104,14 @@ def rows(
     Args:
         files: what to read.
         tally: is told of what cannot be read.
-        chosen: file and index of the rows that are wanted; None: all.
+        wanted: the rows that are wanted; None: all.
         tell: is told how many bytes of all were read.
     """
     before = 0
     for part in files:
         try:
-            for row in containers.rows(part.path, str(part.path), lambda at, before=before: tell(before + at)):  # type: ignore[misc]
-                if chosen is None or (part.path, row.index) in chosen:
-                    yield row
+            own = None if wanted is None else wanted[part.path]
+            yield from containers.rows(part.path, str(part.path), lambda at, before=before: tell(before + at), own)  # type: ignore[misc]
         except Unread as error:
             tally.unread.append((str(part.path), str(error)))
         before += part.size

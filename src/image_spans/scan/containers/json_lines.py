@@ -20,7 +20,7 @@ def holds(path: Path, head: bytes) -> bool:
     return re.match(rb"\s*\[\s*\n", head.removeprefix(containers.BOM)) is None
 
 
-def rows(opened: Opened, path: Path, file: str) -> Iterator[Row]:
+def rows(opened: Opened, path: Path, file: str, wanted: frozenset[int] | None = None) -> Iterator[Row]:
     """The rows; a line that is longer than may be held is passed over."""
     number = index = 0
     while line := opened.stream.readline(_rows.LARGEST_ROW + 1):

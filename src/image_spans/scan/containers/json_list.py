@@ -28,7 +28,7 @@ def holds(path: Path, head: bytes) -> bool:
     return head.removeprefix(containers.BOM).lstrip()[:1] in (b"[", b"{")
 
 
-def rows(opened: Opened, path: Path, file: str) -> Iterator[Row]:
+def rows(opened: Opened, path: Path, file: str, wanted: frozenset[int] | None = None) -> Iterator[Row]:
     """The rows.
 
     Raises:

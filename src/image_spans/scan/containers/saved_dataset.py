@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from image_spans.errors import words
 from image_spans.scan.causes import Unread
@@ -36,14 +38,27 @@ def holds(path: Path, head: bytes) -> bool:
     return path.suffix == ".arrow" and head[:4] == b"\xff\xff\xff\xff"
 
 
-def rows(opened: Opened, path: Path, file: str) -> Iterator[Row]:
+def count(opened: Opened) -> int:
+    """How many rows there are, up to where the file breaks off."""
+    number = 0
+    with suppress(Unread):
+        for batch in _batches(opened):
+            number += batch.num_rows
+    return number
+
+
+def rows(opened: Opened, path: Path, file: str, wanted: frozenset[int] | None = None) -> Iterator[Row]:
     """The rows.
 
     Raises:
         Unread: pyarrow is missing, or cannot read the file.
     """
+    yield from in_batches(_batches(opened), file, 0, wanted)
+
+
+def _batches(opened: Opened) -> Iterator[Any]:
     library, ipc = pyarrow("a saved dataset", "pyarrow.ipc")
     try:
-        yield from in_batches(iter(ipc.open_stream(opened.stream)), file)
+        yield from ipc.open_stream(opened.stream)
     except (library.ArrowException, OSError, ValueError) as error:
         raise Unread(words(error)) from None
