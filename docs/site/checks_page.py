@@ -1,6 +1,6 @@
-"""docs/checks.md, written from the registry of checks, the mutants and the known failures: ``python docs/site/checks_page.py``.
+"""docs/checks.md, from the registry of checks, the mutants and the known failures: ``python docs/site/checks_page.py``.
 
-The picture of a check is what the check says of a mutant, run here on the toy tokenizer; nothing of it is written by hand.
+The picture of a check is what it says of a mutant, run here on the toy tokenizer; nothing of it is written by hand.
 """
 
 from __future__ import annotations
@@ -42,13 +42,14 @@ FAMILIES = {
 INTRODUCTION = """\
 # The checks
 
-Each check is a rule about the ids (and what is returned beside them) of one conversation. Below stands, of each, what must
-hold, how it looks where it does not, and which real bugs it is there for. This page is written by
-`python docs/site/checks_page.py` from the registry of the checks, the [mutants](evidence.md) that prove that each can fail, and
-the [findings](findings/README.md); a test compares it with them.
+Each check is a rule about the ids (and what is returned beside them) of one conversation. Below stands, of each, what
+must hold, how it looks where it does not, and which real bugs it is there for. This page is written by
+`python docs/site/checks_page.py` from the registry of the checks, the [mutants](evidence.md) that prove that each can
+fail, and the [findings](findings/README.md); a test compares it with them.
 
-The pictures are made by running the check on a mutant: a pipeline that is right but for that bug, on a toy tokenizer with one
-id for each character. `[ <image> <pad>x4 </image> ]` are ids by name, `<pad>x4` a run of four; `^` stands under the fault.
+The pictures are made by running the check on a mutant: a pipeline that is right but for that bug, on a toy tokenizer
+with one id for each character. `[ <image> <pad>x4 </image> ]` are ids by name, `<pad>x4` a run of four; `^` stands
+under the fault.
 """
 
 
@@ -120,7 +121,9 @@ def picture(row: Row, subject: Subject, found: Finding, engine: Engine) -> list[
             lines.append(f"right  {strip_of(right, at, subject.tokenizer.id_to_token, '')[0]}")
     if found.strip is not None:
         lines += [f"wrong  {found.strip[0]}", f"       {found.strip[1]}"]
-    return [*lines, f"says   {one_line(found.message)}", f"cause  {one_line(found.cause.sentence)}"]
+    for label, text in (("says", found.message), ("cause", found.cause.sentence)):
+        lines += textwrap.wrap(one_line(text), 92, initial_indent=f"{label:<7}", subsequent_indent=" " * 7)
+    return lines
 
 
 def folded(text: str, indent: str = "") -> str:

@@ -1,19 +1,22 @@
-"""The pages of the documentation that people follow: their code is run from top to bottom, their output is the real one."""
+"""The pages of the documentation that people follow: their code is run from top to bottom, their output is real."""
 
 from __future__ import annotations
 
+import importlib
+import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from judging import findings_on
-from pages import ROOT, follow, read
 
 from image_spans import load_subjects
 from image_spans.engine import Engine
+from pages import ROOT, follow, read
 
 DOCS = ROOT / "docs"
 FOLLOWED = [
@@ -71,10 +74,8 @@ def test_there_are_six_families():
 
 def test_the_page_of_the_checks_is_what_its_script_writes(monkeypatch):
     monkeypatch.syspath_prepend(str(DOCS / "site"))
-    import checks_page
-
-    assert CHECKS.read_text(encoding="utf-8") == checks_page.page(), "run: python docs/site/checks_page.py"
-    sys.modules.pop("checks_page")
+    written = importlib.import_module("checks_page").page()
+    assert CHECKS.read_text(encoding="utf-8") == written, "run: python docs/site/checks_page.py"
 
 
 # ---------------------------------------------------------------- links
@@ -104,13 +105,71 @@ def test_every_link_leads_somewhere(page):
     assert broken == []
 
 
-def test_every_page_is_in_the_navigation():
-    def listed(entries):
-        for entry in entries:
-            for value in entry.values() if isinstance(entry, dict) else [entry]:
-                yield from listed(value) if isinstance(value, list) else [value]
+def in_navigation(entries: list) -> list[str]:
+    """The pages of a navigation, in order."""
+    values = [value for entry in entries for value in (entry.values() if isinstance(entry, dict) else [entry])]
+    return [page for value in values for page in (in_navigation(value) if isinstance(value, list) else [value])]
 
-    names = set(listed(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]))
+
+def test_every_page_is_in_the_navigation():
+    """But for the findings, which their index lists."""
+    listed = in_navigation(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
     pages = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")}
-    folders = {name for name in names if name.endswith("/")}
-    assert {page for page in pages if not page.startswith(tuple(folders))} == names - folders
+    assert {page for page in pages if not page.startswith("findings/")} | {"findings/README.md"} == set(listed)
+    assert len(listed) == len(set(listed))
+
+
+# ---------------------------------------------------------------- the site
+
+
+@pytest.fixture
+def hooks(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS / "site"))
+    yield importlib.import_module("hooks")
+    sys.modules.pop("hooks")
+
+
+@pytest.mark.parametrize(
+    ("where", "link", "shown"),
+    [
+        ("", "see [the YAML](../README.md#the-yaml).", "see the YAML."),
+        ("x/", "see [the YAML](../README.md#the-yaml).", "see [the YAML](x/README.md#the-yaml)."),
+        (
+            "x/",
+            "[a](../examples) and [b](../src/image_spans/py.typed)",
+            "[a](x/examples) and [b](x/src/image_spans/py.typed)",
+        ),
+        ("x/", "[checks](./checks.md), [gone](../gone.md), [web](https://a.b)", None),
+    ],
+)
+def test_links_out_of_the_pages_lead_to_the_repository(hooks, where, link, shown):
+    assert hooks.outside(link, DOCS / "index.md", where) == (link if shown is None else shown)
+
+
+def test_the_repository_is_that_of_the_workflow(hooks, monkeypatch):
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    assert hooks.repository() == ""
+    monkeypatch.setenv("GITHUB_REPOSITORY", "o/r")
+    monkeypatch.setenv("GITHUB_SERVER_URL", "https://forge")
+    assert hooks.repository() == "https://forge/o/r/blob/main/"
+
+
+def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path):
+    """Where mkdocs-material is installed; the workflow of the site builds it on every pull request."""
+    pytest.importorskip("material")
+    ran = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1", "GITHUB_REPOSITORY": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    html = "".join(page.read_text(encoding="utf-8") for page in tmp_path.rglob("*.html"))
+    assert (
+        re.findall(
+            r"<(?:script|img|iframe)[^>]* src=\"?https?:[^>]*>|<link[^>]*(?:stylesheet|icon)[^>]*https?:[^>]*>", html
+        )
+        == []
+    )
+    assert (tmp_path / "search" / "search_index.json").exists()
