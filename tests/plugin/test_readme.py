@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from pathlib import Path
+from functools import partial
 
 import pytest
 
-README = Path(__file__).parents[2] / "README.md"
+import pages
 
-
-def block(marker: str) -> str:
-    match = re.search(rf"<!-- {re.escape(marker)} -->\n```\w+\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    assert match, f"the README has no block {marker!r}"
-    return match[1]
+README = pages.ROOT / "README.md"
+block = partial(pages.block, README)
 
 
 @pytest.fixture

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
 from consumer_repository import FILE, ROOT, SMALL_PROFILE
+
+from pages import changed, named
 
 PAGE = ROOT / "docs" / "testing-your-own-code.md"
 EXAMPLES = ROOT / "examples" / "your_own_code"
@@ -24,22 +27,7 @@ JUDGED = {
 """Items that must pass, not only not fail: what the page says is declared."""
 
 
-def blocks(kind: str) -> dict[str, str]:
-    """The page's code blocks of a kind, by what stands behind the kind."""
-    found = re.findall(
-        rf"^<!-- {kind}: ([^\n]+) -->\n```\w+\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
-    )
-    assert len(dict(found)) == len(found), "two blocks of one name"
-    return dict(found)
-
-
-def changed(text: str, diff: str) -> str:
-    """The text with the lines of a diff changed; they stand there once."""
-    lines = diff.splitlines(keepends=True)
-    before = "".join(line[1:] for line in lines if line[0] in " -")
-    after = "".join(line[1:] for line in lines if line[0] in " +")
-    assert text.count(before) == 1
-    return text.replace(before, after)
+blocks = partial(named, PAGE)
 
 
 @pytest.fixture

