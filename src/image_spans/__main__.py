@@ -7,9 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from image_spans import yaml_check
 from image_spans.compare import command
 from image_spans.init import command as init
 from image_spans.scan import command as scan
+from image_spans.schemas import command as schemas
 from image_spans.show import command as show
 
 
@@ -24,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scan.add_parsers(commands)
     init.add_parsers(commands)
     show.add_parsers(commands)
+    yaml_check.add_parsers(commands)
+    schemas.add_parsers(commands)
     chosen = parser.parse_args(arguments)
     code: int = chosen.run(chosen)
     return code

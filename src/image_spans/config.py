@@ -68,6 +68,7 @@ class PipelineSpec(Model):
     """The code under test: a reference pipeline or ``module:function``, and what is declared of it."""
 
     encode: Annotated[StrictStr, BeforeValidator(_pipeline)]
+    """``(tokenizer, conversation, **options)`` to ids: ``module:function``, or a reference pipeline."""
     options: Options = Field(default_factory=dict)
     """Passed as keywords."""
     returns: tuple[Annotated[StrictStr, BeforeValidator(_returned)], ...] = ()
@@ -123,7 +124,9 @@ class Samples(Model):
     images: StrictStr | None = None
     """The folder of the images, from the YAML's; None: that of the data file."""
     data_format: StrictStr | None = None
+    """The format of the rows; None: found out row by row."""
     tag: Annotated[StrictStr, Field(min_length=1)] | None = None
+    """What the rows write for an image; None: the contract's."""
     roles: dict[StrictStr, StrictStr] = Field(default_factory=dict)
     """Roles of the data to those of the contract."""
     number: StrictInt = Field(default=100, ge=1, le=100_000)
@@ -139,10 +142,15 @@ class Samples(Model):
 
 class _Entry(Model):
     tokenizer: TokenizerSpec
+    """How the tokenizer is loaded."""
     pipeline: PipelineSpec
+    """The code under test."""
     contract: Contract
+    """What the subject promises."""
     samples: Samples | None = None
+    """Rows of one's own data that every run replays."""
     known_failures: tuple[KnownFailure, ...] = ()
+    """Failures that do not fail the run."""
 
     @model_validator(mode="after")
     def _truncation_is_accepted(self) -> _Entry:
@@ -172,7 +180,9 @@ def _name(name: Any) -> Any:
 
 class _File(Model):
     version: Any
+    """Of this form of the file."""
     subjects: dict[Annotated[StrictStr, BeforeValidator(_name)], _Entry]
+    """Name to what is tested under it."""
 
     @field_validator("version", mode="before")
     @classmethod

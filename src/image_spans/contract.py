@@ -90,7 +90,9 @@ class Range(Model):
     """How many: ``0..4`` in the YAML, or one number."""
 
     least: StrictInt = Field(ge=0)
+    """The smallest number."""
     most: StrictInt = Field(ge=0, le=64)
+    """The largest number."""
 
     @model_validator(mode="before")
     @classmethod
@@ -115,7 +117,9 @@ class Sides(Range):
     """Pixels: ``1..4096`` in the YAML."""
 
     least: StrictInt = Field(ge=1)
+    """Of the shorter side."""
     most: StrictInt = Field(ge=1, le=LARGEST_SIDE)
+    """Of the longer side."""
 
 
 class Input(Model):
@@ -126,9 +130,13 @@ class Input(Model):
         "user",
         "assistant",
     )
+    """Who speaks."""
     images: Range = Range(least=0, most=4)
+    """How many a conversation may hold."""
     images_in: Annotated[tuple[StrictStr, ...], BeforeValidator(_roles)] = ("user",)
+    """The roles whose messages may hold images."""
     empty_text: Literal["allowed", "forbidden"] = "allowed"
+    """Whether a text may be empty."""
     sides: Sides = Sides(least=1, most=LARGEST_SIDE)
     """Of an image, in pixels."""
     aspect: StrictInt = Field(default=LARGEST_ASPECT, ge=1, le=LARGEST_ASPECT)
@@ -175,28 +183,42 @@ class Numbering(Model):
     """Tokens round the number of an image, such as ``<image_id>0</image_id>``."""
 
     open: StrictStr = Field(min_length=1)
+    """The token in front of the number."""
     close: StrictStr = Field(min_length=1)
+    """The token behind it."""
     when: Literal["always", "sliced"] = "always"
+    """In front of every image, or of those that are sliced."""
     start: StrictInt = Field(default=0, alias="from")
+    """The number of the first image."""
 
 
 class Images(Model):
     """How one image is written."""
 
     grammar: StrictStr = "paired"
+    """``paired``, ``rows``, ``run``, or ``module:function``."""
     open: Tokens = ()
+    """The token that opens a span, or several that stand together."""
     close: Tokens = ()
+    """The token that closes a span, or several that stand together."""
     placeholder: StrictStr = Field(min_length=1)
+    """The token that is repeated once per slot."""
     slots: Annotated[StrictInt, Field(ge=1)] | StrictStr
+    """How many placeholders an image has: a number, a rule by its size, or ``from_features``."""
     options: Options = {}
+    """Keywords of the rule that ``slots`` names."""
     row_break: Annotated[StrictStr, Field(min_length=1)] | None = None
     """The token between two rows of placeholders, under the grammar ``rows``."""
     markers: dict[StrictStr, Annotated[StrictStr, Field(min_length=1)]] = {}
     """Role to token: what a grammar of one's own writes besides open and close."""
     order: StrictStr = "as_given"
+    """How images move: ``as_given``, ``first_in_message``, ``first_in_conversation``, or ``module:function``."""
     number: Numbering | None = None
+    """Tokens round the number of an image."""
     before: StrictStr = ""
+    """Fixed text in front of an image's block."""
     after: StrictStr = ""
+    """Fixed text behind an image's block."""
 
     @field_validator("grammar")
     @classmethod
@@ -235,7 +257,7 @@ class Images(Model):
     def _keys_fit_grammar(self) -> Images:
         if is_reference(self.grammar):
             return self._options_fit_slots()
-        needed, taken = _KEYS_OF_GRAMMARS.get(self.grammar, ((), ()))
+        needed, taken = KEYS_OF_GRAMMARS.get(self.grammar, ((), ()))
         keys = ("open", "close", "number", "row_break", "markers")
         missing = [key for key in needed if not getattr(self, key)]
         if missing:
@@ -260,7 +282,7 @@ class Images(Model):
 
 
 ORDERS = ("as_given", "first_in_message", "first_in_conversation")
-_KEYS_OF_GRAMMARS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+KEYS_OF_GRAMMARS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "paired": (("open", "close"), ("number",)),
     "rows": (("row_break", "close"), ()),
     "run": ((), ()),
@@ -270,7 +292,7 @@ _KEYS_OF_GRAMMARS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 def _grammars_with(keys: list[str]) -> str:
     """Which grammars do have these keys: the remedy."""
-    names = [name for name, (needed, taken) in _KEYS_OF_GRAMMARS.items() if {*keys} <= {*needed, *taken}]
+    names = [name for name, (needed, taken) in KEYS_OF_GRAMMARS.items() if {*keys} <= {*needed, *taken}]
     return f"{' and '.join(names)} {'has' if len(names) == 1 else 'have'}" if names else "only module:function may have"
 
 
@@ -290,8 +312,11 @@ class Slices(Model):
     """
 
     grammar: Literal["flat", "nested", "same_span"] = "flat"
+    """How slices are written: one after the other, inside one more pair, or in the image's own span."""
     open: Tokens = ()
+    """The token that opens a slice, or several that stand together."""
     close: Tokens = ()
+    """The token that closes a slice, or several that stand together."""
     row_break: StrictStr | None = None
     """Between two rows of slices: text (a newline unless given); under ``same_span`` a token, or nothing."""
     tile_break: Annotated[StrictStr, Field(min_length=1)] | None = None
@@ -301,7 +326,9 @@ class Slices(Model):
     overview_open: Annotated[StrictStr, Field(min_length=1)] | None = None
     """Under ``same_span``: the token in front of the overview."""
     rule: StrictStr
+    """The slice rule: an image's size to its tiles; a name, or ``module:function``."""
     options: Options = {}
+    """Keywords of the rule."""
 
     @property
     def row_text(self) -> str:
@@ -352,8 +379,11 @@ class Literals(Model):
     """What a marker means that a user, an assistant or a tool typed as text."""
 
     policy: LiteralPolicy = "plain"
+    """It stays text, it is refused, or it becomes the marker."""
     tag: StrictStr | None = None
+    """What data files write for an image."""
     per: dict[StrictStr, LiteralPolicy] = {}
+    """Spelling to another policy."""
 
     @model_validator(mode="before")
     @classmethod
@@ -368,7 +398,9 @@ class Labels(Model):
     """Which ids are learned: those of the answers, by default with what ends them."""
 
     roles: Annotated[tuple[StrictStr, ...], BeforeValidator(_roles), Field(min_length=1)] = ("assistant",)
+    """Whose messages are learned."""
     end_token: Literal["included", "excluded"] = "included"
+    """Whether what ends an answer is learned too."""
     shift: StrictInt = Field(default=0, ge=0, le=1)
     """0: a label is the id at its own place; 1: the id at the next one."""
 
@@ -403,19 +435,27 @@ class Contract(Model):
     """All that a subject promises; see the chapter on the YAML in the README."""
 
     input: Input = Input()
+    """Which conversations the subject promises to take."""
     bos: Literal["none", "exactly_once", "after_images"]
+    """Where BOS stands in the final ids: nowhere, once in front, or behind leading images."""
     images: Images
+    """How an image is written."""
     slices: Slices | None = None
+    """How the slices of a large image are written; absent: nothing is sliced."""
     literals: Literals = Literals()
+    """What marker text means that somebody typed."""
     template: Template | None = None
+    """Role to the text before and behind its messages; ``begin`` and ``end``: round all of them. Absent: unknown."""
     trim: Literal["none", "message", "text"] = "none"
     """What the pipeline strips blanks from: nothing, the edges of each message, or the edges of each piece of text."""
     labels: Labels = Labels()
+    """Which ids are learned."""
     pad: StrictStr | None = None
     """The padding token of a batch, where it is not the one that the tokenizer names."""
     token_types: StrictInt = 1
     """How ``token_type_ids`` mark placeholders; everything else is 0."""
     truncation: Truncation = Truncation()
+    """What happens beyond ``max_length``."""
     batch_fill: dict[SideArray, StrictInt] = {}
     """Side array to what stands in it on the padding of a batch, where that is not 0 (-100 for labels)."""
 

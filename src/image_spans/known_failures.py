@@ -47,8 +47,11 @@ class KnownFailure(Model):
     """One entry of ``known_failures``."""
 
     check: Annotated[StrictStr, BeforeValidator(_check)]
+    """The check that fails."""
     reason: StrictStr
+    """Why this is known, best with a link."""
     fingerprint: StrictStr
+    """Check and cause, as the failure says them."""
     example: StrictStr | None = None
     """The code of a conversation that shows it; none for a check that judges no conversation."""
     requires: Requirements = ()

@@ -35,6 +35,8 @@ class Note:
     """The known failures that were seen."""
     examples: dict[str, str] = field(default_factory=dict)
     """Known failure to what its example does."""
+    ended_by: list[str] = field(default_factory=list)
+    """The fingerprints of all findings, new and known, for which the item fails or is expected to."""
     expected: bool = False
     """Whether the item ends as a known failure."""
     lock: dict[str, Any] | None = None
@@ -121,13 +123,14 @@ class Ledger:
         """The findings with where they belong, and with what is drawn of their conversation if anything is."""
         return [(key, found, self._exhibits[key]) for key, found in sorted(self._findings.items())]
 
+    def of(self, spec: SubjectSpec) -> list[dict[str, Any]]:
+        """The findings on a subject."""
+        owner = (str(spec.path), spec.name)
+        return [found for key, found in sorted(self._findings.items()) if key[:2] == owner]
+
     def failing(self, spec: SubjectSpec) -> list[str]:
         """The checks that found on a subject what is not known."""
-        owner = (str(spec.path), spec.name)
-        checks = (
-            found["check"] for key, found in self._findings.items() if key[:2] == owner and found["status"] != KNOWN
-        )
-        return sorted(set(checks))
+        return sorted({found["check"] for found in self.of(spec) if found["status"] != KNOWN})
 
     def ran(self, spec: SubjectSpec) -> set[tuple[str, str]]:
         """The positions and checks that were judged on a subject."""
@@ -182,8 +185,8 @@ class Ledger:
         for spec in specs:
             new = [
                 (found["check"], found["fingerprint"], found["conversation"])
-                for (path, name, _), found in sorted(self._findings.items())
-                if (path, name) == (str(spec.path), spec.name) and found["status"] != KNOWN
+                for found in self.of(spec)
+                if found["status"] != KNOWN
             ]
             if new:
                 text = spec.path.read_text(encoding="utf-8-sig").splitlines()

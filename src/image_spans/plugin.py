@@ -50,6 +50,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--spans-findings", metavar="FILE", help="write all findings to this file, as JSON lines")
     group.addoption("--spans-html", metavar="FILE", help="write a report of the run to this file, as one page of HTML")
+    group.addoption("--spans-md", metavar="FILE", help="write a summary of the run to this file, as Markdown")
+    group.addoption(
+        "--spans-github",
+        choices=["auto", "off"],
+        default="auto",
+        help="in GitHub Actions, add to the job summary and annotate the YAML (auto, the default), or do not (off)",
+    )
     group.addoption(
         "--spans-accept",
         action="store_true",
@@ -197,7 +204,7 @@ def _refuse_options_without_file(config: pytest.Config) -> None:
 
 _NEED_SUBJECTS = (
     *("spans_checks", "spans_conversation", "spans_fetch", "spans_timeout", "spans_require_all"),
-    *("spans_findings", "spans_html", "spans_accept", "spans_lock", "spans_image_backend"),
+    *("spans_findings", "spans_html", "spans_md", "spans_accept", "spans_lock", "spans_image_backend"),
 )
 
 
@@ -342,6 +349,10 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
             from image_spans.html.run import write_html
 
             write_html(ours)
+        if ours.markdown_file is not None or ours.github.summary is not None:
+            from image_spans.ci.summary import write
+
+            write(ours)
         ours.write_locks()
         if exitstatus == pytest.ExitCode.OK and (ours.all_skipped or ours.has_stale or ours.not_written):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from image_spans.ci.annotations import commands
 from image_spans.loaders import differing
 
 if TYPE_CHECKING:
@@ -31,6 +32,30 @@ def cell(counts: Counter[str]) -> tuple[str, str]:
     return f"{_WORDS[worst]} {counts[worst]}/{total}{known}", worst
 
 
+def cells(session: Session) -> tuple[list[str], dict[str, list[tuple[str, str]]]]:
+    """The groups of checks of a run, and subject to its cells: what each says, and its worst outcome."""
+    outcomes = session.outcomes
+    present = {group for _, group in outcomes.cells}
+    groups = [group for group in _GROUPS if group in present] + sorted(present - set(_GROUPS))
+    subjects = {subject for subject, _ in outcomes.cells}
+    rows = {
+        subject: [cell(outcomes.cells.get((subject, group), Counter())) for group in groups]
+        for subject in [session.shown(spec) for file in session.files.values() for spec in file.specs]
+        if subject in subjects
+    }
+    return groups, rows
+
+
+def notes(session: Session) -> list[tuple[bool, str]]:
+    """What is said of a run besides its table: whether it is a warning, and a line."""
+    said = [(False, line) for line in session.samples()]
+    said += [(True, line) for line in session.untested()]
+    if session.all_skipped:
+        said.append((True, "nothing was tested, so the run fails"))
+    said += session.judged_known_failures()
+    return said + [(loud, f"lock: {line}") for loud, line in session.judged_locks()]
+
+
 def write_summary(reporter: pytest.TerminalReporter, session: Session, *, may_be_idle: bool = False) -> None:
     """Write the table, the statistics when they were asked for, and what was not tested.
 
@@ -53,6 +78,16 @@ def write_summary(reporter: pytest.TerminalReporter, session: Session, *, may_be
             reporter.write_line("image-spans: ERROR: nothing was tested, so the run fails", red=True)
         _write_known_failures(reporter, session)
         _write_locks(reporter, session)
+        _write_annotations(reporter, session)
+
+
+def _write_annotations(reporter: pytest.TerminalReporter, session: Session) -> None:
+    """What GitHub Actions reads from the log, and why its summary could not be written."""
+    if session.github.trouble is not None:
+        reporter.write_line(f"image-spans: {session.github.trouble}", yellow=True)
+    reporter.ensure_newline()
+    for line in commands(session):
+        reporter.write_line(line)
 
 
 def _write_locks(reporter: pytest.TerminalReporter, session: Session) -> None:
@@ -115,18 +150,11 @@ def _write_tables(reporter: pytest.TerminalReporter, session: Session) -> None:
     if not outcomes.cells or reporter.verbosity < 0:
         return
     reporter.section("image-spans", sep="-")
-    present = {group for _, group in outcomes.cells}
-    groups = [group for group in _GROUPS if group in present] + sorted(present - set(_GROUPS))
-    subjects = list(dict.fromkeys(subject for subject, _ in outcomes.cells))
-    rows = {
-        subject: [cell(outcomes.cells.get((subject, group), Counter())) for group in groups]
-        for subject in [session.shown(spec) for file in session.files.values() for spec in file.specs]
-        if subject in subjects
-    }
+    groups, rows = cells(session)
     if reporter.hasmarkup:
         _rich(reporter, groups, rows)
     else:
-        for line in table(groups, {subject: [text for text, _ in cells] for subject, cells in rows.items()}):
+        for line in table(groups, {subject: [text for text, _ in row] for subject, row in rows.items()}):
             reporter.write_line(line)
 
 

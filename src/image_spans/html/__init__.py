@@ -24,8 +24,13 @@ def require(name: str) -> None:
         raise ConfigError(f"{name} needs jinja2, which is not installed: pip install 'pytest-image-spans[html]'")
 
 
-def refuse_to_replace(name: str, path: Path) -> None:
+def refuse_to_replace(name: str, path: Path, mark: str = GENERATOR) -> None:
     """Refuse to write over a file that no report of ours is: a slip of the keyboard must not cost a YAML.
+
+    Args:
+        name: of the option.
+        path: its file.
+        mark: by which a report of it is known.
 
     Raises:
         ConfigError: such a file is there.
@@ -34,7 +39,7 @@ def refuse_to_replace(name: str, path: Path) -> None:
         return
     with path.open("rb") as file:
         head = file.read(_HEAD)
-    if head and GENERATOR.encode() not in head:
+    if head and mark.encode() not in head:
         raise ConfigError(
             one_line(f"{name} {path}: is there already, and is no report of this option; name another file")
         )

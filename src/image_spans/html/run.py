@@ -13,6 +13,7 @@ from image_spans.html.matrix import Matrix, matrix
 from image_spans.html.pages import Drawn, pages
 from image_spans.html.render import document
 from image_spans.html.statuses import WORST_FIRST
+from image_spans.report import notes
 from image_spans.session import Session
 
 
@@ -34,16 +35,6 @@ def report(session: Session) -> str:
         for (path, name, _), found, exhibit in session.ledger.drawn
     ]
     return overview(table, drawn, notes(session), f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC")
-
-
-def notes(session: Session) -> list[tuple[bool, str]]:
-    """What the summary in the terminal says besides its table: whether it is a warning, and a line."""
-    said = [(False, line) for line in session.samples()]
-    said += [(True, line) for line in session.untested()]
-    if session.all_skipped:
-        said.append((True, "nothing was tested, so the run fails"))
-    said += session.judged_known_failures()
-    return said + [(loud, f"lock: {line}") for loud, line in session.judged_locks()]
 
 
 def overview(table: Matrix, drawn: Sequence[Drawn], said: Sequence[tuple[bool, str]], made: str) -> str:

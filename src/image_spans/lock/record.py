@@ -69,13 +69,17 @@ def _asked(ask: Callable[[], Any]) -> Any:
         return f"raises {type(error).__name__}"
 
 
+def entry_digest(spec: SubjectSpec) -> str:
+    """A digest of what the YAML says of the tokenizer."""
+    return hashlib.sha256(spec.tokenizer.model_dump_json(exclude_defaults=True).encode()).hexdigest()
+
+
 def _made_of(spec: SubjectSpec, subject: Subject) -> Record:
     """The entry of the YAML, the source, versions and class."""
     source = spec.tokenizer.source
-    entry = spec.tokenizer.model_dump_json(exclude_defaults=True)
     found = {
         "class": subject.tokenizer.library.split(" ")[-1],
-        "entry": hashlib.sha256(entry.encode()).hexdigest(),
+        "entry": entry_digest(spec),
         "libraries": {name: version for name in LIBRARIES if (version := discovery.installed(name)) is not None},
     }
     if source is not None:

@@ -32,8 +32,11 @@ class TokenizerSpec(Model):
     """How a tokenizer is loaded: ``backend`` and ``source``, or ``factory``, which may have a ``source`` too."""
 
     backend: StrictStr | None = None
+    """The library that loads the tokenizer."""
     source: Source | None = None
+    """Where its files are."""
     factory: StrictStr | None = None
+    """``module:function`` that returns a tokenizer or a processor, instead of a backend."""
     class_: StrictStr | None = Field(default=None, alias="class")
     """The class of transformers that loads the file; default: by the form of the file."""
     add_special_tokens: tuple[StrictStr, ...] | dict[StrictStr, StrictInt] = ()
@@ -51,6 +54,7 @@ class TokenizerSpec(Model):
     requires: Requirements = ()
     """What must be installed besides, such as ``transformers>=5``; else the subject is skipped with that reason."""
     trust_remote_code: StrictBool = False
+    """Whether code of the source may run."""
 
     @field_validator("backend")
     @classmethod
