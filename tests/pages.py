@@ -79,7 +79,9 @@ def typed(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {
         **kept,
         "PYTHONPATH": os.pathsep.join([str(folder / "src"), str(ROOT / "src")]),
-        "PYTEST_ADDOPTS": "-p image_spans.plugin --hypothesis-profile=spans-dev --hypothesis-seed=0 -p no:cacheprovider",
+        "PYTEST_ADDOPTS": " ".join(
+            ["-p image_spans.plugin -p no:cacheprovider", "--hypothesis-profile=spans-dev --hypothesis-seed=0"]
+        ),
         "PYTHONUTF8": "1",
         "COLUMNS": "120",
         "HF_HUB_OFFLINE": "1",
