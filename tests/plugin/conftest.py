@@ -9,9 +9,7 @@ from consumer_repository import ASSEMBLY, ROOT, SMALL_PROFILE, YAML
 @pytest.fixture
 def repository(pytester, monkeypatch):
     """An empty repository in which the plugin can be imported; returns the pytester."""
-    # A workflow that runs these tests must not hear of the findings that they make on purpose.
-    github = ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE")
-    for name in ("CI", "PYTEST_ADDOPTS", "PYTHONIOENCODING", "COLUMNS", "FORCE_COLOR", "PY_COLORS", *github):
+    for name in ("CI", "PYTEST_ADDOPTS", "PYTHONIOENCODING", "COLUMNS", "FORCE_COLOR", "PY_COLORS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
     return pytester

@@ -40,6 +40,8 @@ def test_it_holds_the_suite(installed):
     assert suite == {path.name for path in (ROOT / "tests" / "properties").glob("*.py")}
     assert (installed / "image_spans" / "py.typed").is_file()
     assert (installed / "image_spans" / "training" / "corpus.txt").is_file()
+    schemas = {path.name for path in (installed / "image_spans" / "schemas").glob("*.json")}
+    assert schemas == {"findings-1.json", "lock-1.json", "subjects-1.json"}
     templates = {path.name for path in (installed / "image_spans" / "html" / "templates").iterdir()}
     assert templates == {path.name for path in (ROOT / "src" / "image_spans" / "html" / "templates").iterdir()}
 

@@ -50,9 +50,10 @@ def test_a_file_is_written_and_what_to_do_next_is_said(folder, capsys):
     )
     text = (folder / FILE).read_text()
     assert text == (
+        "# How an editor completes and checks this file: python -m image_spans schema --help\n"
         "version: 1\n"
         "subjects:\n"
-        f"{text.splitlines()[2]}\n"
+        f"{text.splitlines()[3]}\n"
         "  mine:\n"
         "    tokenizer:\n"
         "      backend: transformers\n"
@@ -73,7 +74,7 @@ def test_a_file_is_written_and_what_to_do_next_is_said(folder, capsys):
         '      template: "TODO: the text before and behind a message, {user: [before, behind]}, {} for none; '
         'remove the key if unknown"\n'
     )
-    assert text.splitlines()[2].startswith("  # Probed with transformers ")
+    assert text.splitlines()[3].startswith("  # Probed with transformers ")
     with pytest.raises(
         Undecided, match="mine.contract.images.slots is still TODO: how many placeholders one image has"
     ):

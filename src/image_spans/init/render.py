@@ -12,12 +12,13 @@ import yaml
 from image_spans.init.entry import KeyPath, Proposal, Todo
 
 WIDTH = 120
+_EDITOR = "# How an editor completes and checks this file: python -m image_spans schema --help\n"
 _PLAIN = re.compile(r"[A-Za-z</_][A-Za-z0-9_./<>|+:@-]*")
 
 
 def document(proposal: Proposal) -> str:
     """A whole file."""
-    return f"version: 1\nsubjects:\n{subject(proposal)}"
+    return f"{_EDITOR}version: 1\nsubjects:\n{subject(proposal)}"
 
 
 def subject(proposal: Proposal) -> str:

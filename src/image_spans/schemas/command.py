@@ -10,7 +10,7 @@ from image_spans.commands import exit_code
 from image_spans.schemas import FILES, text
 
 _EXAMPLES = """\
-An editor with the YAML language server completes and checks the YAML whose first line names the schema:
+An editor with the YAML language server completes and checks a YAML with a comment at its top that names the schema:
   python -m image_spans schema > subjects-1.json
   # yaml-language-server: $schema=subjects-1.json
 """
