@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 
 import pytest
 from consumer_repository import ROOT
+from environments import build
 
 CHOSEN = ("--spans-checks=contract,spans.matched", "-k", "own or contract or start")
 
@@ -18,9 +20,7 @@ def installed(tmp_path_factory):
     pytest.importorskip("hatchling")
     folder = tmp_path_factory.mktemp("wheel")
     target = folder / "site"
-    build = ["build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    subprocess.run([sys.executable, "-m", *build], check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
+    (wheel,) = build(folder, "--wheel")
     install = ["pip", "install", "--no-deps", "--no-index", "--target", str(target), str(wheel)]
     subprocess.run([sys.executable, "-m", *install], check=True, capture_output=True)
     return target
@@ -44,6 +44,24 @@ def test_it_holds_the_suite(installed):
     assert schemas == {"findings-1.json", "lock-1.json", "subjects-1.json"}
     templates = {path.name for path in (installed / "image_spans" / "html" / "templates").iterdir()}
     assert templates == {path.name for path in (ROOT / "src" / "image_spans" / "html" / "templates").iterdir()}
+
+
+def test_it_holds_every_file_of_the_package(installed):
+    """Whatever folder is new: templates, schemas, a corpus."""
+    sources = ROOT / "src" / "image_spans"
+    here = {path.relative_to(sources) for path in sources.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    package = installed / "image_spans"
+    came = {path.relative_to(package) for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    assert {path for path in came if path.parts[0] != "suite"} == here
+
+
+def test_the_wheel_of_the_sdist_is_that_of_the_clone(installed, tmp_path):
+    (wheel,) = (path for path in build(tmp_path) if path.suffix == ".whl")
+    (clones,) = installed.parent.glob("*.whl")
+    with zipfile.ZipFile(wheel) as one, zipfile.ZipFile(clones) as other:
+        assert {(info.filename, info.CRC) for info in one.infolist()} == {
+            (info.filename, info.CRC) for info in other.infolist()
+        }
 
 
 @pytest.mark.parametrize("mode", ["prepend", "importlib"])
