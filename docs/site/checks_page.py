@@ -156,9 +156,7 @@ def pages() -> dict[str, list[str]]:
 
 def section(check: Check, engine: Engine, findings: list[str]) -> str:
     """What stands on the page about one check."""
-    summary, _, rest = (check.judge.__doc__ or "").strip().partition("\n")
-    invariants = re.search(r" \((I\d+(?:, I\d+)*)\)(?=[.:]?$)", summary)
-    rule = summary.replace(invariants[0], "") if invariants else summary
+    _, _, rest = (check.judge.__doc__ or "").strip().partition("\n")
     row, subject, found = example(check, engine)
     silent = check.inapplicable(subject.contract, frozenset())
     facts = [f"Judged on {FAMILIES[check.family]}"]
@@ -168,14 +166,14 @@ def section(check: Check, engine: Engine, findings: list[str]) -> str:
         facts.append("needs " + ", ".join(f"[`{need}`](#{anchor(need)})" for need in check.needs))
     if silent:
         facts.append(f"does not apply where {escaped(silent)}")
-    number = f" Invariant {invariants[1]}." if invariants else ""
+    number = f" Invariant {check.invariants}." if check.invariants else ""
     told = [f"- {escaped(report)}" for report in reports(check.name)]
     told += [f"- A processor of transformers today: [{stem}](findings/{stem}.md)." for stem in findings]
     more = [folded(escaped(" ".join(rest.split())))] if rest.strip() else []
     return "\n\n".join(
         [
             f"## `{check.name}`",
-            folded(f"**{escaped(rule)}**"),
+            folded(f"**{escaped(check.rule)}**"),
             *more,
             folded("; ".join(facts) + "." + number),
             "<!-- generated -->\n```text\n" + "\n".join(picture(row, subject, found, engine)) + "\n```",

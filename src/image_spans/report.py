@@ -79,6 +79,9 @@ def write_summary(reporter: pytest.TerminalReporter, session: Session, *, may_be
         _write_known_failures(reporter, session)
         _write_locks(reporter, session)
         _write_annotations(reporter, session)
+        if reporter.verbosity >= 0:
+            for file in session.written:
+                reporter.write_line(f"image-spans: wrote {file}")
 
 
 def _write_annotations(reporter: pytest.TerminalReporter, session: Session) -> None:

@@ -157,6 +157,8 @@ class Session:
         self.github = _github(pytest_config)
         self._draws = pytest_config.getoption("spans_html") is not None
         """Whether reports carry what the pages of findings show."""
+        self.written: list[str] = []
+        """The files that options asked for, and that are there now."""
         self.not_written: str | None = None
         mode = _lock_mode(pytest_config)
         self.locks = {
@@ -699,7 +701,7 @@ class Session:
         for path, file in self.files.items():
             shown = _relative(path, self._config.rootpath)
             skipped = f", {len(file.missing)} skipped" if file.missing else ""
-            lines.append(f"image-spans: {shown}: {len(file.specs)} subjects{skipped}")
+            lines.append(f"image-spans: {shown}: {len(file.specs)} subject{'s' * (len(file.specs) != 1)}{skipped}")
             lines += [f"  skipped {name}: {reason}" for name, reason in file.missing.items()]
             idle = [spec.name for spec in file.specs if spec.name not in file.missing and not self._has_trials(spec)]
             lines += [f"  not tested {name}: no check of --spans-checks applies to it" for name in idle]
@@ -807,12 +809,18 @@ class Session:
                 yield False, one_line(f"{', '.join(gone)} is recorded, and is in the YAML no more")
 
     def write_findings(self) -> None:
-        """Write the file of ``--spans-findings``, if one was asked for; the summary tells when that failed."""
+        """Write the file of ``--spans-findings``, if one was asked for."""
         if self.findings_file is not None:
-            try:
-                self.ledger.write(self.findings_file)
-            except OSError as error:  # the disk is full, or the folder went away
-                self.not_written = one_line(f"--spans-findings: cannot be written: {error.strerror}")
+            self.write("--spans-findings", self.findings_file, self.ledger.write)
+
+    def write(self, option: str, path: Path, write: Callable[[Path], None]) -> None:
+        """Write the file of an option; the summary tells where it is, or why it is not."""
+        try:
+            write(path)
+        except OSError as error:  # the disk is full, or the folder went away
+            self.not_written = one_line(f"{option}: cannot be written: {error.strerror}")
+        else:
+            self.written.append(one_line(_relative(path, self._config.invocation_params.dir)))
 
     def write_locks(self) -> None:
         """Write the locks under ``--spans-lock=update``; the summary tells when that failed."""

@@ -23,7 +23,7 @@ def test_right_pipeline_is_green(consumer, run):
     result = run()
     assert result.ret == 0
     result.stdout.fnmatch_lines(
-        ["image-spans: tokenizers_under_test.yaml: 1 subjects", "subject *contract *pipeline*", "mine *ok 2 *ok 7*"]
+        ["image-spans: tokenizers_under_test.yaml: 1 subject", "subject *contract *pipeline*", "mine *ok 2 *ok 7*"]
     )
     assert not re.search(r"\d+ skipped", result.stdout.str())
 

@@ -49,6 +49,9 @@ def test_a_run_with_findings_in_one_process_and_in_two(consumer, run):
     for line in ("Reproduce", "In Python"):
         printed = next(one for one in result.outlines if one.startswith(f"  {line}"))[14:]
         assert printed.replace("'", "&#39;").replace('"', "&#34;") in text
+    assert "image-spans: wrote r.html" in result.outlines
+    assert "<dt>Rule</dt><dd>As many closes as opens, per kind; " in text
+    assert re.search(r'<td class="msg">0 image opens, 1 close<br><span class="muted">the first id of message 0 ', text)
     assert all(follows(one, schema()) for one in read(repository.path / "f"))
     assert list(repository.path.glob(".r.html*")) == []
     run("--spans-html=two.html", "-n", "2", *some)

@@ -51,7 +51,7 @@ def test_another_file(consumer, run):
     for arguments in (["--spans-subjects", "other.yaml", "-k", "contract"], ["other.yaml", "-k", "contract"]):
         result = run(*arguments)
         assert result.ret == 0
-        result.stdout.fnmatch_lines(["image-spans: other.yaml: 1 subjects", "other *ok 2"])
+        result.stdout.fnmatch_lines(["image-spans: other.yaml: 1 subject", "other *ok 2"])
 
 
 def test_what_cannot_be_had_is_skipped_with_its_reason(consumer, run, refused):

@@ -1583,6 +1583,8 @@ def test_every_need_is_a_check_judged_before():
     order = list(checks.checks())
     for name, check in checks.checks().items():
         assert check.summary, name
+        assert check.rule.endswith((".", ":")), name
+        assert " (I" not in check.rule, name
         assert all(order.index(need) < order.index(name) for need in check.needs)
 
 

@@ -13,6 +13,7 @@ this conversation cannot tell. The built-in ones are the modules of this package
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -24,6 +25,9 @@ from image_spans.contract import Contract
 from image_spans.conversation import Conversation
 from image_spans.errors import ConfigError, nearest, words
 from image_spans.findings import Finding
+
+_INVARIANTS = re.compile(r" \((I\d+(?:, I\d+)*)\)(?=[.:]?$)")
+"""Their numbers, at the end of a summary."""
 
 Family: TypeAlias = Literal["once", "single", "hazard", "variants", "faults", "limits", "batch"]
 
@@ -66,6 +70,17 @@ class Check:
     def summary(self) -> str:
         """The first line of its docstring."""
         return (self.judge.__doc__ or "").strip().partition("\n")[0]
+
+    @property
+    def rule(self) -> str:
+        """The same without the numbers of its invariants, for readers who have no list of them."""
+        return _INVARIANTS.sub("", self.summary)
+
+    @property
+    def invariants(self) -> str:
+        """The numbers of the invariants that it judges: ``I6, I15``; empty for what no contract can state."""
+        found = _INVARIANTS.search(self.summary)
+        return found[1] if found else ""
 
     @property
     def group(self) -> str:

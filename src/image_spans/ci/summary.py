@@ -148,10 +148,7 @@ def _fitting(parts: Iterable[list[str]], room: int) -> tuple[list[str], int]:
 def write(session: Session) -> None:
     """Write the file of ``--spans-md`` and add to GitHub's job summary; what fails is told at the end of the run."""
     if session.markdown_file is not None:
-        try:
-            write_whole(session.markdown_file, markdown(told(session)))
-        except OSError as error:  # the disk is full, or the folder went away
-            session.not_written = one_line(f"--spans-md: cannot be written: {error.strerror}")
+        session.write("--spans-md", session.markdown_file, lambda path: write_whole(path, markdown(told(session))))
     if session.github.summary is not None and session.outcomes.cells:
         try:
             session.github.trouble = append(session.github.summary, told(session))

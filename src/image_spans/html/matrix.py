@@ -31,7 +31,7 @@ class Column:
         return self.name.partition(".")[0]
 
     @property
-    def rule(self) -> str:
+    def short(self) -> str:
         return self.name.partition(".")[2]
 
 
@@ -116,7 +116,7 @@ def of_checks() -> list[Column]:
     registered = checks.checks()
     order = [*_GROUPS, *(one.group for one in registered.values())]
     names = sorted(registered, key=lambda name: order.index(registered[name].group))
-    return [Column(name, registered[name].summary) for name in names]
+    return [Column(name, registered[name].rule) for name in names]
 
 
 def matrix(session: Session) -> Matrix:

@@ -8,7 +8,6 @@ from datetime import datetime, timezone
 from image_spans import discovery
 from image_spans.exhibit import Exhibit
 from image_spans.files import write_whole
-from image_spans.findings import one_line
 from image_spans.html.matrix import Matrix, matrix
 from image_spans.html.pages import Drawn, pages
 from image_spans.html.render import document
@@ -18,12 +17,9 @@ from image_spans.session import Session
 
 
 def write_html(session: Session) -> None:
-    """Write the file of ``--spans-html``; the summary tells when that failed."""
+    """Write the file of ``--spans-html``."""
     assert session.html_file is not None
-    try:
-        write_whole(session.html_file, report(session))
-    except OSError as error:  # the disk is full, or the folder went away
-        session.not_written = one_line(f"--spans-html: cannot be written: {error.strerror}")
+    session.write("--spans-html", session.html_file, lambda path: write_whole(path, report(session)))
 
 
 def report(session: Session) -> str:
@@ -53,6 +49,7 @@ def overview(table: Matrix, drawn: Sequence[Drawn], said: Sequence[tuple[bool, s
         pages=found,
         said=said,
         made=made,
+        rules={column.name: column.summary for column in table.columns},
         versions=discovery.versions(),
         statuses=[status for status in WORST_FIRST if table.counts[status]],
         causes=sorted({page.found["cause"]["name"] for page in found}),
