@@ -236,6 +236,22 @@ def test_what_is_right_is_quiet(folder, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_reading_a_yaml_runs_nothing_that_it_names(folder):
+    """SECURITY.md says so: a hook of pre-commit reads the YAML of a branch that nobody has looked at."""
+    (folder / "evil.py").write_text("raise SystemExit('was imported')\n")
+    every = "{encode: evil:f, batch: evil:f, continue: evil:f, predict: evil:f, paths: {x: evil:f}, markers: ids}"
+    (folder / "tokenizers_under_test.yaml").write_text(
+        "version: 1\nsubjects:\n  a:\n    tokenizer: {factory: 'evil:f'}\n"
+        f"    pipeline: {every.replace('evil:f', repr('evil:f'))}\n"
+        "    contract:\n      bos: none\n      images: {open: <i>, close: </i>, placeholder: <p>, slots: 4, order: 'evil:f'}\n"
+        "      slices: {open: <s>, close: </s>, rule: 'evil:f'}\n"
+        "  b:\n    tokenizer: {factory: 'evil:f'}\n    pipeline: evil:f\n"
+        "    contract: {bos: none, images: {grammar: 'evil:f', placeholder: <p>, slots: 'evil:f'}}\n"
+    )
+    (folder / "tokenizers_under_test.lock.json").unlink()
+    assert main(["check"]) == 0
+
+
 CHANGES = {
     "a wrong value": ("bos: none", "bos: nonee", "subjects.minicpm.contract.bos: expected one of"),
     "what is to be decided": ("bos: none", "bos: 'TODO: which'", "subjects.minicpm.contract.bos is still TODO: which"),
