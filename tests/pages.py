@@ -5,9 +5,14 @@
 ``append: NAME``          what is put behind a file that is there
 ``edit: NAME``            a diff of a file that is there; its lines stand there once
 ``run`` or ``run: CODE``  a command, typed in the folder; it ends with CODE (0)
+``install``               a command that installs the project, typed where an environment of its own is made for that
 ``output``                stands in what the last command prints
 ``subjects``              a YAML whose subjects are loaded and green
+``read``, ``entry``       a YAML, or a part of a subject in it, which names files of the reader's: it is read, nothing is loaded
+``commands``              commands whose arguments are read
 ``generated``             written by a script, and compared with what it writes
+``recorded``              what somebody saw on one day
+``compared: TEST``        compared by that test
 ``not run: REASON``       read by people alone
 ========================  ==============================================================================
 """
@@ -19,6 +24,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,28 +103,56 @@ def typed(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def follow(page: Path, folder: Path) -> int:
-    """Do in a folder what a page says, from top to bottom; returns how many commands were typed.
+Typed = Callable[[str, Path], "subprocess.CompletedProcess[str]"]
+"""A command and the folder, to how it ended."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What following a page did: a file was written or changed, or a command was typed."""
+
+    block: Block
+    command: str = ""
+    ran: subprocess.CompletedProcess[str] | None = None
+
+    @property
+    def printed(self) -> str:
+        return "" if self.ran is None else self.ran.stdout + self.ran.stderr
+
+
+def steps(page: Path, folder: Path, typed: Typed = typed, *, install: bool = False) -> Iterator[Step]:
+    """Do in a folder what a page says, from top to bottom.
+
+    Args:
+        page: what is followed.
+        folder: where.
+        typed: how a command is typed.
+        install: whether the page's own commands that install the project are typed too.
 
     Raises:
         AssertionError: a command ends otherwise, or does not print what the page shows.
     """
-    printed, commands = "", 0
+    printed = ""
     for one in read(page):
         file = folder / one.about
-        if one.kind == "file":
+        if one.kind in ("file", "append", "edit"):
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(one.text, encoding="utf-8")
-        elif one.kind == "append":
-            file.write_text(file.read_text(encoding="utf-8") + one.text, encoding="utf-8")
-        elif one.kind == "edit":
-            file.write_text(changed(file.read_text(encoding="utf-8"), one.text), encoding="utf-8")
-        elif one.kind == "run":
+            before = "" if one.kind == "file" else file.read_text(encoding="utf-8")
+            file.write_text(changed(before, one.text) if one.kind == "edit" else before + one.text, encoding="utf-8")
+            yield Step(one)
+        elif one.kind == "run" or (one.kind == "install" and install):
             for command in one.text.splitlines():
-                ran = typed(command, folder)
-                printed = ran.stdout + ran.stderr
-                assert ran.returncode == int(one.about or 0), f"{command} ends with {ran.returncode}:\n{printed}"
-                commands += 1
+                step = Step(one, command, typed(command, folder))
+                printed = step.printed
+                assert step.ran is not None
+                assert step.ran.returncode == int(one.about or 0), (
+                    f"{command} ends with {step.ran.returncode}:\n{printed}"
+                )
+                yield step
         elif one.kind == "output":
             assert one.text.rstrip() in printed, f"the page shows\n{one.text}\nand what is printed is\n{printed}"
-    return commands
+
+
+def follow(page: Path, folder: Path, typed: Typed = typed) -> int:
+    """Do in a folder what a page says; returns how many commands were typed. Raises as :func:`steps`."""
+    return sum(step.ran is not None for step in steps(page, folder, typed))

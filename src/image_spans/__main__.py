@@ -15,10 +15,10 @@ from image_spans.schemas import command as schemas
 from image_spans.show import command as show
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m image_spans", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+def parser() -> argparse.ArgumentParser:
+    """All commands; what is parsed has the function ``run``, which takes it."""
+    whole = argparse.ArgumentParser(prog="python -m image_spans", description=__doc__)
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     fetch = commands.add_parser("fetch", help="fetch the tokenizers that a run of pytest does not fetch itself")
     fetch.add_argument("--subjects", type=Path, default=Path("tokenizers_under_test.yaml"), metavar="FILE")
     fetch.set_defaults(run=_fetch)
@@ -28,7 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show.add_parsers(commands)
     yaml_check.add_parsers(commands)
     schemas.add_parsers(commands)
-    chosen = parser.parse_args(arguments)
+    return whole
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code."""
+    chosen = parser().parse_args(arguments)
     code: int = chosen.run(chosen)
     return code
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from consumer_repository import YAML
 from judging import findings_on
 
-from image_spans import load_subjects
+from image_spans import config, load_subjects
+from image_spans.__main__ import parser
 from image_spans.engine import Engine
 from pages import ROOT, follow, read
 
@@ -27,8 +30,10 @@ FOLLOWED = [
 FAMILIES = DOCS / "families.md"
 CHECKS = DOCS / "checks.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
-MARKED = [*FOLLOWED, FAMILIES, CHECKS, CONTRIBUTING, DOCS / "index.md"]
-KINDS = {"file", "append", "edit", "run", "output", "subjects", "generated", "not run"}
+PAGES = sorted({ROOT / "README.md", CONTRIBUTING, ROOT / "SECURITY.md", *DOCS.rglob("*.md")})
+MARKED = [page for page in PAGES if page.parent.name != "findings"]  # of findings all is compared with their scripts
+KINDS = {"file", "append", "edit", "run", "install", "output", "subjects", "generated", "commands", "read", "entry"}
+KINDS |= {"not run", "compared", "recorded"}
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -47,19 +52,49 @@ def test_a_check_is_added_as_the_contributors_page_says(tmp_path):
     assert follow(CONTRIBUTING, tmp_path) >= 1
 
 
+def is_of_a_test(page: Path, kind: str) -> bool:
+    """Whether a test names both the page and this kind of block, which no other page has."""
+    tests = (path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    spellings = (f'"{kind}"', f"<!-- {kind} -->")
+    return any(page.name in text and any(spelling in text for spelling in spellings) for text in tests)
+
+
 @pytest.mark.parametrize("page", MARKED, ids=lambda page: page.stem)
 def test_every_block_is_run_compared_or_says_why_not(page):
     blocks = read(page)
     assert len(blocks) * 2 == len(re.findall(r"^```", page.read_text(encoding="utf-8"), re.MULTILINE))
-    unmarked = [one.text for one in blocks if one.kind not in KINDS or (one.kind == "not run" and not one.about)]
+    unmarked = [one.text for one in blocks if one.kind not in KINDS and not (one.kind and is_of_a_test(page, one.kind))]
     assert unmarked == []
+    assert [one.text for one in blocks if one.kind == "not run" and not one.about] == []
+    assert [one.about for one in blocks if one.kind == "compared" and not (ROOT / one.about).is_file()] == []
 
 
-def subjects_of(page: Path) -> list[str]:
-    return [one.text for one in read(page) if one.kind == "subjects"]
+def blocks_of(kind: str) -> list[str]:
+    return [one.text for page in MARKED for one in read(page) if one.kind == kind]
 
 
-@pytest.mark.parametrize("text", subjects_of(FAMILIES), ids=lambda text: next(iter(yaml.safe_load(text)["subjects"])))
+@pytest.mark.parametrize("text", blocks_of("commands"), ids=lambda text: text.split("\n", 1)[0])
+def test_commands_that_are_listed_can_be_typed(text):
+    """As far as their arguments go; what they do takes environments or minutes, and other tests."""
+    for line in text.splitlines():
+        words = shlex.split(line, comments=True)
+        assert words[:3] == ["python", "-m", "image_spans"], line
+        assert callable(parser().parse_args(words[3:]).run)
+
+
+@pytest.mark.parametrize("text", [*blocks_of("read"), *blocks_of("entry")], ids=lambda text: text.split("\n", 1)[0])
+def test_yaml_that_names_files_of_yours_is_read(text, tmp_path):
+    """Nothing is loaded; an ``entry`` stands in a subject."""
+    file = tmp_path / "tokenizers_under_test.yaml"
+    file.write_text(text if text.startswith("version: ") else YAML + text, encoding="utf-8")
+    assert len(config.read(file)) == 1
+
+
+def families() -> list[str]:
+    return [one.text for one in read(FAMILIES) if one.kind == "subjects"]
+
+
+@pytest.mark.parametrize("text", families(), ids=lambda text: next(iter(yaml.safe_load(text)["subjects"])))
 def test_each_family_is_green(text, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))  # one of them names a file of examples/
     file = tmp_path / "tokenizers_under_test.yaml"
@@ -69,7 +104,7 @@ def test_each_family_is_green(text, tmp_path, monkeypatch):
 
 
 def test_there_are_six_families():
-    assert len(subjects_of(FAMILIES)) >= 6
+    assert len(families()) >= 6
 
 
 def test_the_page_of_the_checks_is_what_its_script_writes(monkeypatch):
@@ -86,9 +121,6 @@ def anchors(page: Path) -> set[str]:
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
-
-
-PAGES = sorted({ROOT / "README.md", CONTRIBUTING, *DOCS.rglob("*.md")})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -29,9 +29,10 @@ def repair(example):
 
 
 def test_naive_code_fails_as_shown(example):
-    result = example.runpytest_subprocess("-p", "image_spans.plugin", "-k", "start-spans.matched")
+    result = example.runpytest_subprocess("-p", "image_spans.plugin", "-k", "start-spans.matched", "--spans-accept")
     assert result.ret == 1
     assert block("output").rstrip() in result.stdout.str()
+    assert block("accepted") in result.stdout.str()
 
 
 def test_repaired_code_is_green(example):
