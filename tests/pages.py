@@ -8,7 +8,7 @@
 ``install``               a command that installs the project, typed where an environment of its own is made for that
 ``output``                stands in what the last command prints
 ``subjects``              a YAML whose subjects are loaded and green
-``read``, ``entry``       a YAML, or a part of a subject in it, which names files of the reader's: it is read, nothing is loaded
+``read``, ``entry``       a YAML, or keys of a subject, that names files of the reader's: it is read, and no more
 ``commands``              commands whose arguments are read
 ``generated``             written by a script, and compared with what it writes
 ``recorded``              what somebody saw on one day

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import subprocess
 import sys
 import tempfile
@@ -30,10 +29,10 @@ KEPT = 40
 INTRODUCTION = """\
 # Five minutes, recorded
 
-[Start in five minutes](start.md), as somebody followed it in an empty folder with nothing but Python {python} and pip ({where}):
-{total:.0f} seconds of waiting, {install:.0f} of them for pip. `python docs/site/transcript.py` does it again and writes this page;
-the tests follow the same page in an empty environment. Long lines of pip are shortened, and so are outputs of more than
-{kept} lines.
+[Start in five minutes](start.md), as somebody followed it in an empty folder with nothing but Python {python} and pip
+({where}): {total:.0f} seconds of waiting, {install:.0f} of them for pip. `python docs/site/transcript.py` does it again
+and writes this page; the tests follow the same page in an empty environment. Of pip the last lines are shown, and of
+an output of more than {kept} lines the first and the last.
 """
 
 

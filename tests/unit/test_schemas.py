@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -236,20 +237,30 @@ def test_what_is_right_is_quiet(folder, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+EVIL = """\
+version: 1
+subjects:
+  a:
+    tokenizer: {factory: "evil:f"}
+    pipeline: {encode: "evil:f", batch: "evil:f", continue: "evil:f", predict: "evil:f", paths: {x: "evil:f"}}
+    contract:
+      bos: none
+      images: {open: <i>, close: </i>, placeholder: <p>, slots: 4, order: "evil:f"}
+      slices: {open: <s>, close: </s>, rule: "evil:f"}
+  b:
+    tokenizer: {factory: "evil:f"}
+    pipeline: evil:f
+    contract: {bos: none, images: {grammar: "evil:f", placeholder: <p>, slots: "evil:f"}}
+"""
+
+
 def test_reading_a_yaml_runs_nothing_that_it_names(folder):
     """SECURITY.md says so: a hook of pre-commit reads the YAML of a branch that nobody has looked at."""
     (folder / "evil.py").write_text("raise SystemExit('was imported')\n")
-    every = "{encode: evil:f, batch: evil:f, continue: evil:f, predict: evil:f, paths: {x: evil:f}, markers: ids}"
-    (folder / "tokenizers_under_test.yaml").write_text(
-        "version: 1\nsubjects:\n  a:\n    tokenizer: {factory: 'evil:f'}\n"
-        f"    pipeline: {every.replace('evil:f', repr('evil:f'))}\n"
-        "    contract:\n      bos: none\n      images: {open: <i>, close: </i>, placeholder: <p>, slots: 4, order: 'evil:f'}\n"
-        "      slices: {open: <s>, close: </s>, rule: 'evil:f'}\n"
-        "  b:\n    tokenizer: {factory: 'evil:f'}\n    pipeline: evil:f\n"
-        "    contract: {bos: none, images: {grammar: 'evil:f', placeholder: <p>, slots: 'evil:f'}}\n"
-    )
+    (folder / "tokenizers_under_test.yaml").write_text(EVIL)
     (folder / "tokenizers_under_test.lock.json").unlink()
     assert main(["check"]) == 0
+    assert "evil" not in sys.modules
 
 
 CHANGES = {
