@@ -71,6 +71,37 @@ def test_the_first_id_that_was_no_bos_is_named():
     assert finding.strip == ("[ b c ]", "  ^ expected 'abc'")
 
 
+RUN = {"images": {"placeholder": "<pad>", "grammar": "run", "slots": 4}, "slices": None}
+
+
+def texts_apart(cut: Callable[[str], str]) -> Change:
+    """A run of placeholders for each image, and each text cut."""
+    return lambda right, conversation: [
+        token_id
+        for message in conversation.messages
+        for part in message.parts
+        for token_id in ([PAD] * 4 if isinstance(part, Image) else ToyTokenizer().encode_text(cut(part.text)))
+    ]
+
+
+@pytest.mark.parametrize("texts", [("a",), ("", "a"), ("ab", "c"), ("a", "b", "cd")])
+@pytest.mark.parametrize(
+    ("cut", "name"),
+    [(lambda text: text[1:], "first-id-removed"), (lambda text: "" if len(text) == 1 else text, "text-lost")],
+)
+def test_texts_of_one_id_between_images_are_lost_with_it(texts, cut, name):
+    """Then the runs of two images are one, which is all that the structure shows."""
+    parts = [part for text in texts for part in (SMALL, Text(text))]
+    found = told("spans.expected", made(texts_apart(cut), **RUN), Conversation([Message("user", [*parts, SMALL])]))
+    assert found.cause.name == name
+    if name == "first-id-removed":
+        letter = next(text for text in texts if len(text) == 1)
+        assert found.cause.sentence == (
+            "the first id of each text of message 0 was removed as if it were BOS, but this tokenizer adds none; "
+            f"it was {letter} ({1000 + ord(letter)})"
+        )
+
+
 @pytest.mark.parametrize(
     ("change", "name"),
     [

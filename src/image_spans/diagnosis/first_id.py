@@ -15,20 +15,58 @@ from image_spans.oracles import PLACEHOLDER, Piece, Token
 def first_id(case: Case, finding: Finding) -> Iterator[Fit]:
     """The first id of a message, or of each of them, is gone: a marker, a slot, or the beginning of its text."""
     gap = finding.facts.get("gap")
-    cause = _first_of_text(case, gap) if gap is not None else _first_token_removed(case)
+    cause = _first_of_text(case, gap) if gap is not None else _structure_without_first_ids(case)
     if cause is not None:
         yield Fit(cause, _explains)
 
 
 def _explains(case: Case) -> bool:
     if not case.structure_holds:
-        return _first_token_removed(case) is not None
+        return _structure_without_first_ids(case) is not None
     outer = [gap for gap in case.damaged_gaps if not case.expected.inside_block(gap)]
     return any(_first_of_text(case, gap) for gap in outer)
 
 
 def _first_of_text(case: Case, gap: int) -> Cause | None:
     return _first_text_id_removed(case, gap) or _first_id_of_each_text_removed(case, gap)
+
+
+def _structure_without_first_ids(case: Case) -> Cause | None:
+    return _first_token_removed(case) or _nothing_left_between(case)
+
+
+def _nothing_left_between(case: Case) -> Cause | None:
+    """Runs of placeholders stand together: the texts between them were one id each. All other texts lost theirs too."""
+    expected = case.expected
+    tokens: list[Token] = []
+    gaps: list[int] = []
+    emptied: list[int] = []
+    for gap, (role, count) in enumerate(expected.tokens):
+        if tokens and role == tokens[-1][0] == PLACEHOLDER and _is_one_id_each(case, expected.gaps[gap]):
+            emptied.append(gap)
+            tokens[-1] = (role, tokens[-1][1] + count)
+        else:
+            gaps.append(gap)
+            tokens.append((role, count))
+    if not emptied or tokens != case.found.tokens:
+        return None
+    for at, gap in enumerate([*gaps, len(expected.tokens)]):
+        pieces = [_without_own_first_id(case, piece) for piece in expected.gaps[gap]]
+        if not case.bench.texts.survives(case.found.gap(at), pieces):
+            return None
+    first = next(piece for piece in expected.gaps[emptied[0]] if piece.text)
+    return _removed(case, first.message, _cut(case, first)[1], each=True)
+
+
+def _is_one_id_each(case: Case, pieces: list[Piece]) -> bool:
+    """Whether somebody typed these texts, and each is one id."""
+    texts = [piece for piece in pieces if piece.text]
+    return bool(texts) and all(p.message is not None and len(case.bench.texts.alone(p.text)[0]) == 1 for p in texts)
+
+
+def _without_own_first_id(case: Case, piece: Piece) -> Piece:
+    """A piece as it reads without its first id, if somebody typed it."""
+    return Piece(_cut(case, piece)[0], piece.message) if piece.message is not None and piece.text else piece
 
 
 def _first_token_removed(case: Case) -> Cause | None:
