@@ -42,6 +42,11 @@ class Block:
     language: str
     text: str
 
+    @property
+    def ran(self) -> bool:
+        """Whether it holds commands that are typed."""
+        return self.kind in ("run", "install")
+
 
 def read(page: Path) -> list[Block]:
     """The blocks of a page in order; without a comment the kind is empty."""
@@ -140,7 +145,7 @@ def steps(page: Path, folder: Path, typed: Typed = typed, *, install: bool = Fal
             before = "" if one.kind == "file" else file.read_text(encoding="utf-8")
             file.write_text(changed(before, one.text) if one.kind == "edit" else before + one.text, encoding="utf-8")
             yield Step(one)
-        elif one.kind == "run" or (one.kind == "install" and install):
+        elif one.ran and (install or one.kind != "install"):
             for command in one.text.splitlines():
                 step = Step(one, command, typed(command, folder))
                 printed = step.printed

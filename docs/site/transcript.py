@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT / folder) for folder in ("tests", "tests/plugin")]
 
-from environments import build  # noqa: E402
+from environments import Terminal, build  # noqa: E402
 
 from pages import Step, steps  # noqa: E402
 
@@ -34,34 +32,6 @@ INTRODUCTION = """\
 and writes this page; the tests follow the same page in an empty environment. Of pip the last lines are shown, and of
 an output of more than {kept} lines the first and the last.
 """
-
-
-class Terminal:
-    """A shell in an empty folder, with an environment of its own and no project but what pip is given."""
-
-    def __init__(self, folder: Path, wheels: Path) -> None:
-        self.folder = folder
-        self.seconds: list[float] = []
-        self.variables = {
-            key: value
-            for key, value in os.environ.items()
-            if not key.startswith(("PYTEST_", "PYTHON", "HF_", "COV_", "GITHUB_")) and key not in ("CI", "VIRTUAL_ENV")
-        }
-        binaries = folder / ".venv" / "bin"  # what activating the environment does
-        self.variables |= {
-            "PATH": f"{binaries}{os.pathsep}{self.variables['PATH']}",
-            "PIP_FIND_LINKS": str(wheels),
-            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-            "COLUMNS": "120",
-        }
-
-    def __call__(self, command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-        began = time.perf_counter()
-        ran = subprocess.run(
-            ["bash", "-c", command], cwd=folder, env=self.variables, capture_output=True, text=True, encoding="utf-8"
-        )
-        self.seconds.append(time.perf_counter() - began)
-        return ran
 
 
 def recorded(terminal: Terminal) -> Iterator[tuple[Step, float]]:

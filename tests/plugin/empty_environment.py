@@ -1,6 +1,6 @@
 """The wheel as its users install it: into empty environments, and then without a network.
 
-Not collected by its name: the environments take a minute, so ``.ci/run`` names this file once.
+Not collected by its name: the environments take a minute, so ``.ci/run`` names this file and newcomer.py once.
 """
 
 from __future__ import annotations

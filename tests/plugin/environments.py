@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from consumer_repository import ROOT
@@ -68,6 +69,49 @@ class Environment:
         kept["PATH"] = f"{self.bin}{os.pathsep}{os.environ['PATH']}"
         kept.pop("CI", None)
         return subprocess.run(command, cwd=cwd, env=kept, capture_output=True, text=True, check=False)
+
+
+class Terminal:
+    """A shell in an empty folder, which finds this project where pip looks for it, and nothing of it elsewhere.
+
+    Args:
+        folder: where commands are typed; what is activated there is ``.venv``.
+        wheels: a folder with the built wheel.
+        variables: further ones of the environment.
+    """
+
+    def __init__(self, folder: Path, wheels: Path, **variables: str) -> None:
+        self.folder = folder
+        self.seconds: list[float] = []
+        """What each command took."""
+        foreign = ("PYTEST_", "PYTHON", "HF_", "COV_", "GITHUB_", "IMAGE_SPANS_")
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
+        for name in ("CI", "VIRTUAL_ENV"):
+            kept.pop(name, None)
+        self._variables = {
+            **kept,
+            "PATH": f"{folder / '.venv' / 'bin'}{os.pathsep}{kept['PATH']}",  # what activating it does
+            "PIP_FIND_LINKS": str(wheels),
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "COLUMNS": "120",
+            **variables,
+        }
+
+    def __call__(self, command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+        """Type a command."""
+        began = time.perf_counter()
+        ran = subprocess.run(
+            ["bash", "-c", command],
+            cwd=folder,
+            env=self._variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            check=False,
+        )
+        self.seconds.append(time.perf_counter() - began)
+        return ran
 
 
 def _namespace() -> list[str]:

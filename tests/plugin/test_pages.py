@@ -113,6 +113,17 @@ def test_the_page_of_the_checks_is_what_its_script_writes(monkeypatch):
     assert CHECKS.read_text(encoding="utf-8") == written, "run: python docs/site/checks_page.py"
 
 
+def test_the_transcript_is_of_the_start_page():
+    """The record shows what is typed there, with the same exit codes, and the same edits."""
+    here = [one for one in read(DOCS / "start.md") if one.kind in ("install", "run", "file", "edit", "append")]
+    typed = [(line, int(one.about or 0)) for one in here if one.ran for line in one.text.splitlines()]
+    record = (DOCS / "transcript.md").read_text(encoding="utf-8")
+    ended = re.findall(r"^[\d.]+ s(?:, exit code (\d+))?\n\n<!-- recorded -->\n```text\n\$ (.+)$", record, re.MULTILINE)
+    assert [(command, int(code or 0)) for code, command in ended] == typed
+    recorded = [one.text for one in read(DOCS / "transcript.md") if one.language != "text"]
+    assert recorded == [one.text for one in here if not one.ran]
+
+
 # ---------------------------------------------------------------- links
 
 
