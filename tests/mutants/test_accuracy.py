@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
-from accuracy import Told, is_right, misses, told
-from test_effort import SHRINKING
-from test_mutants import BUDGET, MUTANTS, subject_of
+from accuracy import Told, is_right
+from test_mutants import MISNAMED, MUTANTS
 
-from image_spans.engine import Engine
 from image_spans.findings import Cause, Finding
-from support import ToyTokenizer
 
 WANTED = 0.95
 
 
-@pytest.fixture(scope="module")
-def findings():
-    """Mutant to what is told of it."""
-    engine, tokenizer = Engine(BUDGET, 0), ToyTokenizer()
-    return {mutant.name: list(told(subject_of(mutant, tokenizer, broken=True), engine)) for mutant in MUTANTS}
-
-
-def test_the_right_cause_of_at_least_95_in_100_mutants(findings):
-    missed = {mutant.name: misses(mutant.cause, findings[mutant.name]) for mutant in MUTANTS}
-    wrong = {name: ones for name, ones in missed.items() if ones}
-    print(f"{len(MUTANTS) - len(wrong)} of {len(MUTANTS)} right")
-    for name, ones in wrong.items():
-        print(name, *ones, sep="\n  ")
-    assert all(findings[mutant.name] for mutant in SHRINKING)  # what nobody notices is not diagnosed either
-    assert len(wrong) <= (1 - WANTED) * len(MUTANTS), "\n".join(wrong)
+def test_the_right_cause_of_at_least_95_in_100_mutants():
+    """:mod:`test_mutants` holds each mutant to it."""
+    assert {mutant.name for mutant in MUTANTS} >= MISNAMED
+    assert len(MISNAMED) <= (1 - WANTED) * len(MUTANTS)
 
 
 def one(name: str, *, first: bool) -> Told:
