@@ -36,10 +36,12 @@ def notes(tag: str, project: str, changelog: str) -> str:
     return text.strip() + "\n"
 
 
-def main(tag: str) -> int:
+def main(*tags: str) -> int:
     try:
+        if len(tags) != 1:
+            raise ValueError(f"expected one tag, such as v1.2.3, found {len(tags)}")
         read = [(ROOT / name).read_text(encoding="utf-8") for name in ("pyproject.toml", "CHANGELOG.md")]
-        print(notes(tag, *read), end="")
+        print(notes(tags[0], *read), end="")
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1

@@ -199,6 +199,10 @@ def _size(found: dict[str, Any]) -> tuple[int, str, str]:
     return len(code), code, found["position"] or ""
 
 
+FIRST_KEY = '{"at": '
+"""How a file of findings begins; the keys of a line are sorted."""
+
+
 def file_to_write(name: str, option: str, folder: Path) -> Path:
     """The file that an option names, which can be written.
 

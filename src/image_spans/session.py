@@ -28,6 +28,7 @@ from image_spans.known_failures import KnownFailure
 from image_spans.ledger import (
     BLOCKED,
     CHANGED,
+    FIRST_KEY,
     HELD,
     KNOWN,
     NEW,
@@ -151,7 +152,7 @@ class Session:
         self._notes: dict[str, Note] = {}
         """Node id of an item that is under way to what its report will say."""
         self.ledger = Ledger()
-        self.findings_file = _file_to_write(pytest_config, "--spans-findings")
+        self.findings_file = _findings_file(pytest_config)
         self.html_file = _html_file(pytest_config)
         self.markdown_file = _markdown_file(pytest_config)
         self.github = _github(pytest_config)
@@ -901,6 +902,15 @@ def _file_to_write(pytest_config: pytest.Config, name: str) -> Path | None:
     if option is None or hasattr(pytest_config, "workerinput"):
         return None
     return file_to_write(name, option, Path(pytest_config.invocation_params.dir))
+
+
+def _findings_file(pytest_config: pytest.Config) -> Path | None:
+    path = _file_to_write(pytest_config, "--spans-findings")
+    if path is not None:
+        from image_spans.html import refuse_to_replace  # needed by few runs
+
+        refuse_to_replace("--spans-findings", path, FIRST_KEY, begins=True)
+    return path
 
 
 def _html_file(pytest_config: pytest.Config) -> Path | None:

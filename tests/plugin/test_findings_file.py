@@ -101,9 +101,9 @@ def test_findings_of_other_kinds_follow_the_schema(consumer, run):
 
 def test_a_run_without_findings_writes_an_empty_file(consumer, run):
     repository = consumer("right")
-    (repository.path / "f").write_text("old")
+    (repository.path / "f").write_text('{"at": 0}')
     assert run("--spans-findings=f", "--collect-only", "-q").ret == 0
-    assert (repository.path / "f").read_text() == "old"
+    assert (repository.path / "f").read_text() == '{"at": 0}'
     assert run("--spans-findings=f", "-k", "start").ret == 0
     assert (repository.path / "f").read_bytes() == b""
 
@@ -121,6 +121,19 @@ def test_a_run_without_findings_writes_an_empty_file(consumer, run):
 def test_a_file_that_cannot_be_written_is_refused(consumer, refused, file, said):
     consumer("naive")
     assert said in refused("--spans-findings", file)
+
+
+def test_a_file_of_somebody_else_is_not_replaced(consumer, refused, run):
+    """Least of all the YAML, which is one word away."""
+    repository = consumer("naive")
+    before = (repository.path / FILE).read_bytes()
+    for name in (FILE, "assembly.py"):
+        message = refused("--spans-findings", name)
+        assert "is there already, and is no report of this option; name another file" in message
+    assert (repository.path / FILE).read_bytes() == before
+    for _ in range(2):  # the second run replaces what the first has written
+        assert run("--spans-findings=f", "-k", "start-spans.matched").ret == 1
+        assert len(read(repository.path / "f")) == 1
 
 
 @pytest.mark.parametrize("option", ["--spans-findings", "--spans-html", "--spans-md"])

@@ -152,6 +152,14 @@ def test_the_proposal_leaves_out_a_role_that_is_refused(tmp_path):
     assert render.document(found).count("# the chat template refuses the role system") == 1
 
 
+def test_a_template_that_does_not_end_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("image_spans.init.propose._SECONDS", 0.3)
+    endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    contract = proposal(tmp_path, endless).entry["contract"]
+    assert isinstance(contract["template"], Todo)
+    assert "rendering one message raised TookTooLong" in contract["template"]
+
+
 def test_the_template_decides_about_a_bos_that_no_call_adds(tmp_path):
     made = byte_bpe.train(special_tokens=["<img>", "</img>", "<slot>", "<s>"])
     made.bos_token = "<s>"

@@ -52,5 +52,7 @@ def test_what_is_no_release_yet(release_notes, tag, changelog, told):
 
 
 def test_the_command_ends_with_one_line(release_notes, capsys):
+    assert release_notes.main() == 1
+    assert capsys.readouterr().err == "expected one tag, such as v1.2.3, found 0\n"
     assert release_notes.main("v0") == 1
     assert re.fullmatch(r"the tag is 'v0', .+ was expected\n", capsys.readouterr().err)

@@ -12,6 +12,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 from pydantic import ValidationError
 
@@ -403,6 +404,22 @@ def test_code_of_a_folder_is_not_run_unless_it_is_trusted(with_code, tmp_path, m
     tokenizer = load(spec(**with_code, trust_remote_code=True), tmp_path)
     assert tokenizer.library.endswith(" OwnTokenizerFast")
     assert (tmp_path / "imported").exists()
+
+
+def test_code_of_another_repository_is_not_looked_for_on_the_network(with_code, tmp_path, monkeypatch):
+    """The library does so for code that a checkpoint names as ORG/NAME--module, also where all is to be local."""
+    asked = []
+    monkeypatch.setattr("socket.getaddrinfo", lambda *arguments, **_: asked.append(arguments) or [])
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    file = tmp_path / "folder" / "tokenizer_config.json"
+    config = json.loads(file.read_text())
+    config["auto_map"] = {"AutoTokenizer": [None, "other/repository--tokenization_own.OwnTokenizerFast"]}
+    file.write_text(json.dumps(config))
+    before = huggingface_hub.constants.HF_HUB_OFFLINE
+    with pytest.raises(ConfigError):
+        load(spec(**with_code, trust_remote_code=True), tmp_path)
+    assert asked == []
+    assert before == huggingface_hub.constants.HF_HUB_OFFLINE
 
 
 def test_ranks_that_change_are_read_anew(tmp_path, monkeypatch):

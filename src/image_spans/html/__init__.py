@@ -24,13 +24,14 @@ def require(name: str) -> None:
         raise ConfigError(f"{name} needs jinja2, which is not installed: pip install 'pytest-image-spans[html]'")
 
 
-def refuse_to_replace(name: str, path: Path, mark: str = GENERATOR) -> None:
+def refuse_to_replace(name: str, path: Path, mark: str = GENERATOR, *, begins: bool = False) -> None:
     """Refuse to write over a file that no report of ours is: a slip of the keyboard must not cost a YAML.
 
     Args:
         name: of the option.
         path: its file.
         mark: by which a report of it is known.
+        begins: whether the file begins with the mark, instead of holding it near its beginning.
 
     Raises:
         ConfigError: such a file is there.
@@ -39,7 +40,8 @@ def refuse_to_replace(name: str, path: Path, mark: str = GENERATOR) -> None:
         return
     with path.open("rb") as file:
         head = file.read(_HEAD)
-    if head and mark.encode() not in head:
+    ours = head.startswith(mark.encode()) if begins else mark.encode() in head
+    if head and not ours:
         raise ConfigError(
             one_line(f"{name} {path}: is there already, and is no report of this option; name another file")
         )

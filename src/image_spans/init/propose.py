@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from image_spans import tokenizers
+from image_spans.foreign import Foreign
 from image_spans.init import chat as chats
 from image_spans.init.chat import Chat
 from image_spans.init.entry import Proposal, Todo
@@ -18,6 +20,8 @@ from image_spans.tokenizers import TokenizerSpec
 REFERENCES = {"flat": "flat_slices", "nested": "nested_slices", "same_span": "same_span"}
 _OWN_PIPELINE = "yours: module:function, called as encode(tokenizer, conversation)"
 _MOST_SHOWN = 12
+_SECONDS = 10.0
+"""What rendering one chat may take: a template is a program of somebody else's."""
 _ORDER = (
     "grammar",
     "open",
@@ -226,8 +230,11 @@ def chat_of(probe: Probe) -> Chat | None:
         return None
     token = None if probe.facts.bos is None else probe.tokenizer.id_to_token(probe.facts.bos)
 
+    foreign = Foreign(_SECONDS)
+
     def render(messages: list[dict[str, Any]]) -> str:
-        return str(native.apply_chat_template(messages, tokenize=False))
+        written = partial(native.apply_chat_template, messages, tokenize=False)
+        return str(foreign.call(lambda: "the chat template", written))
 
     return chats.observe(render, token)
 

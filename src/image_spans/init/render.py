@@ -77,7 +77,7 @@ def scalar(value: Any) -> str:
         return str(yaml.safe_dump(value, width=10**6).split("\n")[0])
     if _PLAIN.fullmatch(value) and _is_text(value):
         return value
-    quoted: str = yaml.safe_dump(value, default_style='"', allow_unicode=True, width=10**6)
+    quoted: str = yaml.safe_dump(value, default_style='"', allow_unicode=value.isprintable(), width=10**6)
     return quoted.rstrip("\n")
 
 

@@ -44,8 +44,13 @@ def quiet(transformers: Any) -> Iterator[None]:
     """Without the library's advice about its own past and future, which it warns of and logs; and without a cache.
 
     It reads ranks with tiktoken, which keeps a copy of each file by its path alone: a file that changes would be
-    read as it was.
+    read as it was. And without the hub: code of a checkpoint that names another repository is looked for there,
+    whatever ``local_files_only`` says.
     """
+    from huggingface_hub import constants
+
+    offline = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
     before = transformers.logging.get_verbosity()
     uncached = "TIKTOKEN_CACHE_DIR" not in os.environ
     os.environ.setdefault("TIKTOKEN_CACHE_DIR", "")
@@ -56,6 +61,7 @@ def quiet(transformers: Any) -> Iterator[None]:
             yield
     finally:
         transformers.logging.set_verbosity(before)
+        constants.HF_HUB_OFFLINE = offline
         if uncached:
             del os.environ["TIKTOKEN_CACHE_DIR"]
 
