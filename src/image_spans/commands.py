@@ -15,10 +15,18 @@ T = TypeVar("T")
 def exit_code(command: Callable[[T], int], chosen: T) -> int:
     """Run a command; its exit code, or 2 with one line where something that the user gave is wrong."""
     try:
-        return command(chosen)
+        code = command(chosen)
+        sys.stdout.flush()
+        return code
     except (ConfigError, Unavailable) as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 2
     except BrokenPipeError:  # nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        print(f"standard output cannot be written: {error.strerror}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2

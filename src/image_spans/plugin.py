@@ -344,6 +344,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if worker_output is not None:
         worker_output["image_spans_strays"] = [str(path) for path in session.config.stash.get(_STRAYS, set())]
     elif ours is not None and not ours.collect_only:
+        ours.interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
         ours.write_findings()
         if ours.html_file is not None:
             from image_spans.html.run import write_html

@@ -50,6 +50,8 @@ def notes(session: Session) -> list[tuple[bool, str]]:
     """What is said of a run besides its table: whether it is a warning, and a line."""
     said = [(False, line) for line in session.samples()]
     said += [(True, line) for line in session.untested()]
+    if session.interrupted:
+        said.append((True, "the run was interrupted; what is told is of the tests before"))
     if session.all_skipped:
         said.append((True, "nothing was tested, so the run fails"))
     said += session.judged_known_failures()

@@ -20,7 +20,7 @@ from image_spans.ci.github import GitHub
 from image_spans.conversation import Conversation, parse_conversation
 from image_spans.diagnosis import diagnosed
 from image_spans.engine import FAMILIES, Engine, Pass, profile_of
-from image_spans.errors import ConfigError, Unavailable, words
+from image_spans.errors import ConfigError, Unavailable, nearest, words
 from image_spans.exhibit import exhibit, shortened
 from image_spans.findings import Cause, Finding, one_line
 from image_spans.foreign import MISBEHAVIOUR, Foreign
@@ -127,6 +127,7 @@ class Session:
         self.image_backend = _image_backend(pytest_config.getoption("spans_image_backend"))
         """The one that was asked for; None: each subject is built on the usual one."""
         self.files = {path: self._read(path) for path in paths}
+        self._refuse_a_role_of_nobody()
         self._refuse_a_backend_that_nothing_takes()
         self._replays = {
             (spec.path, spec.name): _replay(spec)
@@ -156,8 +157,11 @@ class Session:
         self.html_file = _html_file(pytest_config)
         self.markdown_file = _markdown_file(pytest_config)
         self.github = _github(pytest_config)
+        _refuse_one_file_for_two(pytest_config, self.findings_file, self.html_file, self.markdown_file)
         self._draws = pytest_config.getoption("spans_html") is not None
         """Whether reports carry what the pages of findings show."""
+        self.interrupted = False
+        """Whether the run was ended by somebody before its tests were."""
         self.written: list[str] = []
         """The files that options asked for, and that are there now."""
         self.not_written: str | None = None
@@ -204,6 +208,16 @@ class Session:
             reasons = _by_reason(missing)
             raise ConfigError(f"{path.name}: none of its subjects can be had, so nothing would be tested: {reasons}")
         return _File(specs, missing)
+
+    def _refuse_a_role_of_nobody(self) -> None:
+        """A conversation with such a role would be judged, and found right, by checks that it is no matter of."""
+        roles = {role for file in self.files.values() for spec in file.specs for role in spec.contract.input.roles}
+        for number, turn in enumerate(self._only.messages if self._only is not None else ()):
+            if turn.role not in roles:
+                hint = nearest(turn.role, sorted(roles))
+                raise ConfigError(
+                    one_line(f"--spans-conversation: message {number}: no subject has the role {turn.role!r}{hint}")
+                )
 
     def _refuse_a_backend_that_nothing_takes(self) -> None:
         specs = [spec for file in self.files.values() for spec in file.specs]
@@ -750,7 +764,7 @@ class Session:
         return found
 
     def _why_nothing(self, path: Path) -> str:
-        if any(spec.path == path for spec, _, _ in self._selected):
+        if self.interrupted or any(spec.path == path for spec, _, _ in self._selected):
             return "the run ended before its tests (-x, --maxfail, an interruption)"
         if path in self.collected:
             return "its tests were deselected (-k, -m, --lf, --deselect)"
@@ -902,6 +916,19 @@ def _file_to_write(pytest_config: pytest.Config, name: str) -> Path | None:
     if option is None or hasattr(pytest_config, "workerinput"):
         return None
     return file_to_write(name, option, Path(pytest_config.invocation_params.dir))
+
+
+def _refuse_one_file_for_two(pytest_config: pytest.Config, *files: Path | None) -> None:
+    """Each report is written over what is there, so of two in one file the first would be lost."""
+    junit = pytest_config.getoption("xmlpath", None)
+    other = Path(pytest_config.invocation_params.dir, junit).resolve() if junit else None
+    taken: dict[Path, str] = {}
+    names = ("--spans-findings", "--spans-html", "--spans-md", "--junitxml")
+    for name, path in zip(names, (*files, other), strict=True):
+        if path is not None and path in taken:
+            raise ConfigError(one_line(f"{taken[path]} and {name} name the same file {path}; expected one for each"))
+        if path is not None:
+            taken[path] = name
 
 
 def _findings_file(pytest_config: pytest.Config) -> Path | None:

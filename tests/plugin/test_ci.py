@@ -103,3 +103,27 @@ def test_a_file_that_is_no_summary_is_kept(consumer, refused):
     readme.write_text("# Mine\n")
     assert "README.md: is there already, and is no report of this option" in refused("--spans-md", "README.md")
     assert readme.read_text() == "# Mine\n"
+
+
+INTERRUPTED = """
+
+def pytest_runtest_logfinish(nodeid):
+    if "start-spans.matched" in nodeid:
+        raise KeyboardInterrupt
+"""
+
+
+@pytest.mark.parametrize("kind", ["interrupted", "nothing selected"])
+def test_a_summary_is_not_green_where_the_run_was_not(consumer, run, kind):
+    repository = consumer("right")
+    if kind == "interrupted":
+        with (repository.path / "conftest.py").open("a") as file:
+            file.write(INTERRUPTED)
+    chosen = "start-spans" if kind == "interrupted" else "nothing"
+    assert run("--spans-md", "own.md", "--spans-html=r.html", "-k", chosen).ret != 0
+    text = (repository.path / "own.md").read_text()
+    assert text.startswith(f"{MARK}\n### image-spans failed: ")
+    html = (repository.path / "r.html").read_text(encoding="utf-8")
+    said = "NOTHING TESTED" if kind == "nothing selected" else "the run was interrupted; what is told is of the tests"
+    assert said in text
+    assert said in html

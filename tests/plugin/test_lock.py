@@ -127,6 +127,13 @@ def test_cosmetic(locked, run):
     assert said(run("-k", "locked", "-q")) == []
 
 
+def test_that_nothing_was_recorded_is_said(consumer, run):
+    repository = consumer("right")
+    result = run("--spans-lock=update", "-k", "start-spans.matched")
+    result.stdout.fnmatch_lines(["image-spans: lock: nothing was recorded: no test of the lock ran *"])
+    assert not (repository.path / LOCK).exists()
+
+
 def test_off(locked, run):
     (locked / LOCK).write_text("damaged")
     result = run(*QUICK, "--spans-lock=off")

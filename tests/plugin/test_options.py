@@ -14,6 +14,12 @@ from consumer_repository import ABSENT, FILE, SECOND, YAML
         (["--spans-checks", ","], "--spans-checks: names no check"),
         (["--spans-checks", "spans.bounds"], "spans.bounds applies to no subject: the pipeline does not return"),
         (["--spans-conversation", "print(1)"], "--spans-conversation: column 1"),
+        (
+            ["--spans-conversation", "Conversation([Message('usr', [Text('a')])])"],
+            "--spans-conversation: message 0: no subject has the role 'usr'; did you mean 'user'?",
+        ),
+        (["--spans-html=r", "--spans-md=./r"], "--spans-html and --spans-md name the same file "),
+        (["--spans-findings=r", "--junitxml=r"], "--spans-findings and --junitxml name the same file "),
         (["-p", "no:python"], f"image-spans: {FILE} is tested by Python functions; leave out -p no:python"),
     ],
 )

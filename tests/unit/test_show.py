@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import PIL.Image
 import pytest
@@ -74,6 +78,8 @@ def test_several_turns_and_code():
         (["Conversation([Mesage('user', [])])"], "column 15: "),
         (["assistant: <image 1x1>"], "outside of the contract: message 0: a turn of 'assistant' holds an image"),
         (["Conversation([Message('usr', [Text('a')])])"], "outside of the contract: message 0: the role "),
+        (["user: a\udcff"], 'message 0: "a\\udcff" is no Unicode text (lone surrogate)'),
+        (["Conversation([Message('user', [Text('\\ud800')])])"], "message 0: "),
         (["{"], "row-not-json: "),
         (["[1]"], "row-not-object: the row is a list, expected an object"),
         (['{"x": 1}'], "row-unknown-format: no known format; the keys are 'x'"),
@@ -216,7 +222,9 @@ def test_options_that_cannot_be(folder, capfd):
 
 
 def test_standard_input(folder, capfd, monkeypatch):
-    for text, code in ((b"user: a\nassistant: b\n", 0), (b" \n", 2), (b"\xff", 2)):
+    row = b'\xef\xbb\xbf{"messages": [{"role": "user", "content": "a"}]}\r\n'
+    given = ((b"user: a\nassistant: b\n", 0), (row, 0), (b" \n", 2), (b"\xff", 2), (b"user: \xff", 2))
+    for text, code in given:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
         assert show(capfd, "-")[0] == code
 
@@ -251,6 +259,26 @@ def test_a_reader_that_goes_away(folder, monkeypatch):
     monkeypatch.setattr("rich.console.Console.print", gone)
     monkeypatch.setattr("os.dup2", lambda *_: None)
     assert main(["show", "toy", "user: a"]) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such pipe")
+def test_a_reader_that_goes_away_from_a_real_pipe(folder):
+    """rich would end the process with 1, which means a finding."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as out:
+        done = subprocess.run([sys.executable, "-m", "image_spans", "show", "toy", "user: a"], stdout=out, check=False)
+    assert done.returncode == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
+@pytest.mark.parametrize("command", [("show", "toy", "user: a"), ("schema",)], ids=lambda command: command[0])
+def test_an_output_that_is_full(folder, command):
+    with open("/dev/full", "w") as out:
+        arguments = [sys.executable, "-m", "image_spans", *command]
+        done = subprocess.run(arguments, stdout=out, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "standard output cannot be written: No space left on device\n"
 
 
 def test_a_disk_that_is_full(folder, capfd, monkeypatch):

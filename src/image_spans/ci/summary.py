@@ -47,8 +47,10 @@ def told(session: Session) -> Told:
         (str(spec.path), spec.name): session.shown(spec) for file in session.files.values() for spec in file.specs
     }
     worst = {status for row in rows.values() for _, status in row}
+    # Nothing is green because nothing was tested.
+    incomplete = session.interrupted or session.all_skipped or not rows
     return Told(
-        failed="failed" in worst or session.all_skipped or session.has_stale or session.not_written is not None,
+        failed="failed" in worst or incomplete or session.has_stale or session.not_written is not None,
         subjects=len(rows),
         groups=groups,
         rows={subject: [text for text, _ in row] for subject, row in rows.items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,8 @@ def run(chosen: argparse.Namespace) -> int:
     except (ConfigError, Unavailable) as error:
         print(" ".join(str(error).split()), file=sys.stderr)
     except OSError as error:  # a file or folder of the source that cannot be read
-        print(f"{error.filename!r} cannot be read: {error.strerror}", file=sys.stderr)
+        what = "standard output cannot be written" if error.filename is None else f"{error.filename!r} cannot be read"
+        print(f"{what}: {error.strerror}", file=sys.stderr)
     return 2
 
 
@@ -79,4 +81,6 @@ def _next(output: Path, proposal: Proposal, is_named: bool) -> str:
         if proposal.entry["pipeline"]["encode"] == "processor"
         else ", and put your own module:function under pipeline"
     )
-    return f"Wrote {output}: {open_}{own}.\nThen run: {f'pytest {output}' if is_named else 'pytest'}\n"
+    return (
+        f"Wrote {output}: {open_}{own}.\nThen run: {f'pytest {shlex.quote(str(output))}' if is_named else 'pytest'}\n"
+    )

@@ -216,6 +216,8 @@ def _form_of_json(path: Path) -> str:
 
 def _package(text: str, folder: Path) -> Origin:
     name, _, wanted = text.partition("/")
+    if not name:
+        raise ConfigError(f"{PACKAGE} names no package; expected {PACKAGE}NAME")
     distribution = _distribution(name)
     if distribution is None:
         raise ConfigError(f"no package {name!r} is installed here{_nearest_package(name)}")
@@ -249,7 +251,8 @@ def _distribution(name: str) -> importlib.metadata.Distribution | None:
 def _nearest_package(name: str) -> str:
     known = {str(one.metadata["Name"]) for one in importlib.metadata.distributions() if one.metadata["Name"]}
     hint = nearest(name, known)
-    return hint if "did you mean" in hint else f" (pip install {name})"
+    # A misspelt name may be that of somebody else's package, so what is here comes first.
+    return f"{hint} If not: pip install {name}" if "did you mean" in hint else f" (pip install {name})"
 
 
 def _suggested(wanted: str, files: list[str]) -> list[str]:

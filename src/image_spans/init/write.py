@@ -18,6 +18,8 @@ def refuse_existing(path: Path) -> None:
     Raises:
         ConfigError: there is such a file, or its folder is not there.
     """
+    if path.suffix not in (".yaml", ".yml"):
+        raise ConfigError(f"{path.name!r} is no name by which pytest knows a YAML; expected NAME.yaml")
     if os.path.lexists(path):
         raise ConfigError(_exists(path))
     if not path.absolute().parent.is_dir():

@@ -142,6 +142,8 @@ def summary(lock: Lock, failing: Mapping[str, Sequence[str]]) -> Iterator[tuple[
     for what, names in cosmetic.items():
         yield False, f"{what}: the behaviour of {_counted(names)} is the same"
     fresh = [name for name, seen in lock.seen.items() if seen.status == FRESH]
+    if lock.mode == "update" and not lock.seen:
+        yield True, "nothing was recorded: no test of the lock ran (test_lock; -k and --spans-checks choose tests)"
     if fresh:
         said = "recorded" if lock.mode == "update" else "not recorded yet (pytest --spans-lock=update)"
         yield False, f"{_counted(fresh)} {said}"

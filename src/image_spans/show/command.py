@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from image_spans.commands import exit_code
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _EXAMPLES = """\
 examples:
@@ -52,8 +55,6 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _show(chosen: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from image_spans.config import load_subject
     from image_spans.engine import Engine
     from image_spans.errors import ConfigError
@@ -70,7 +71,7 @@ def _show(chosen: argparse.Namespace) -> int:
     subject = load_subject(chosen.subject, chosen.subjects)
     given = chosen.turns
     if given == ["-"]:
-        text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+        text = sys.stdin.buffer.read().decode("utf-8-sig", "surrogateescape").replace("\r\n", "\n")
         given = parse.turns(text, subject.contract)
         if not given:
             raise ConfigError("standard input is empty; expected a conversation")
@@ -81,7 +82,7 @@ def _show(chosen: argparse.Namespace) -> int:
     fault = next((one.finding for one in said if one.finding and one.finding.conversation == conversation), None)
     at, expected = (fault.at, fault.expected) if fault is not None else (None, "")
     drawn = engine.foreign.call(lambda: f"drawing {conversation!r}", exhibit, case, at, expected)
-    console = Console(highlight=False, soft_wrap=True)
+    console = _console()
     title = f"{subject.name}, {subject.tokenizer.library}"
     for line in render.lines(title, drawn, said, console.width if console.is_terminal else _WIDTH):
         console.print(line)
@@ -91,6 +92,17 @@ def _show(chosen: argparse.Namespace) -> int:
         _write(file, title, conversation, drawn, said)
         console.print(f"  written         {file}", markup=False)
     return int(any(one.status == "finding" for one in said))
+
+
+def _console() -> Console:
+    """The terminal; where nobody reads on, that is told as by every other command: rich ends with 1, a finding."""
+    from rich import console
+
+    class Terminal(console.Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return Terminal(highlight=False, soft_wrap=True)
 
 
 def _html_file(chosen: argparse.Namespace) -> Path | None:

@@ -43,6 +43,10 @@ def conversation(
         found, notes = _of_row(given[0], contract, images)
     else:
         found = Conversation([_of_turn(text, number, contract) for number, text in enumerate(given)])
+    for number, message in enumerate(found.messages):
+        for part in message.parts:
+            if isinstance(part, Text) and re.search("[\ud800-\udfff]", part.text):
+                raise ConfigError(one_line(f"message {number}: {shown(part.text)} is no Unicode text (lone surrogate)"))
     for fault in convert.outside(found.messages, contract.input):
         where = "" if fault.turn is None else f"message {fault.turn}: "
         raise ConfigError(one_line(f"outside of the contract: {where}{fault.message}"))
