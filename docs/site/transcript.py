@@ -17,10 +17,10 @@ if __name__ == "__main__":
     sys.path[:0] = [str(ROOT / folder) for folder in ("tests", "tests/plugin")]
 
 from environments import Terminal, build  # noqa: E402
+from newcomer import START  # noqa: E402
 
 from pages import Step, steps  # noqa: E402
 
-START = ROOT / "docs" / "start.md"
 PAGE = ROOT / "docs" / "transcript.md"
 KEPT = 40
 """Lines of an output that are shown; of more, the first and the last."""

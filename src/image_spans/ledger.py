@@ -199,6 +199,8 @@ def _size(found: dict[str, Any]) -> tuple[int, str, str]:
     return len(code), code, found["position"] or ""
 
 
+_HEAD = 2_000
+"""Bytes at the beginning of a file in which the mark of a report stands."""
 FIRST_KEY = '{"at": '
 """How a file of findings begins; the keys of a line are sorted."""
 
@@ -222,6 +224,29 @@ def file_to_write(name: str, option: str, folder: Path) -> Path:
     if problem is not None:
         raise ConfigError(one_line(f"{name} {option}: {problem}"))
     return path
+
+
+def refuse_to_replace(name: str, path: Path, mark: str, *, begins: bool = False) -> None:
+    """Refuse to write over a file that no report of ours is: a slip of the keyboard must not cost a YAML.
+
+    Args:
+        name: of the option.
+        path: its file.
+        mark: by which a report of it is known.
+        begins: whether the file begins with the mark, instead of holding it near its beginning.
+
+    Raises:
+        ConfigError: such a file is there.
+    """
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    ours = head.startswith(mark.encode()) if begins else mark.encode() in head
+    if head and not ours:
+        raise ConfigError(
+            one_line(f"{name} {path}: is there already, and is no report of this option; name another file")
+        )
 
 
 def _why_not_written(path: Path) -> str | None:

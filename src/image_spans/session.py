@@ -17,6 +17,7 @@ import pytest
 
 from image_spans import checks, config, discovery, image_backends, strategies
 from image_spans.ci.github import GitHub
+from image_spans.ci.markdown import MARK
 from image_spans.conversation import Conversation, parse_conversation
 from image_spans.diagnosis import diagnosed
 from image_spans.engine import FAMILIES, Engine, Pass, profile_of
@@ -39,6 +40,7 @@ from image_spans.ledger import (
     entry,
     file_to_write,
     reasons,
+    refuse_to_replace,
 )
 from image_spans.loaders import observed
 from image_spans.lock import store, watch
@@ -932,31 +934,27 @@ def _refuse_one_file_for_two(pytest_config: pytest.Config, *files: Path | None) 
 
 
 def _findings_file(pytest_config: pytest.Config) -> Path | None:
-    path = _file_to_write(pytest_config, "--spans-findings")
-    if path is not None:
-        from image_spans.html import refuse_to_replace  # needed by few runs
-
-        refuse_to_replace("--spans-findings", path, FIRST_KEY, begins=True)
-    return path
+    return _report_file(pytest_config, "--spans-findings", FIRST_KEY, begins=True)
 
 
 def _html_file(pytest_config: pytest.Config) -> Path | None:
-    path = _file_to_write(pytest_config, "--spans-html")
-    if path is not None:
-        from image_spans.html import refuse_to_replace, require  # needed by few runs
+    if pytest_config.getoption("--spans-html") is None:
+        return None
+    from image_spans.html import GENERATOR, require  # needed by few runs
 
-        require("--spans-html")
-        refuse_to_replace("--spans-html", path)
-    return path
+    require("--spans-html")
+    return _report_file(pytest_config, "--spans-html", GENERATOR)
 
 
 def _markdown_file(pytest_config: pytest.Config) -> Path | None:
-    path = _file_to_write(pytest_config, "--spans-md")
-    if path is not None:
-        from image_spans.ci.summary import MARK  # needed by few runs
-        from image_spans.html import refuse_to_replace
+    return _report_file(pytest_config, "--spans-md", MARK)
 
-        refuse_to_replace("--spans-md", path, MARK)
+
+def _report_file(pytest_config: pytest.Config, name: str, mark: str, *, begins: bool = False) -> Path | None:
+    """The file that an option names, in which nothing of somebody else's stands."""
+    path = _file_to_write(pytest_config, name)
+    if path is not None:
+        refuse_to_replace(name, path, mark, begins=begins)
     return path
 
 

@@ -39,7 +39,9 @@ def told(subject: Subject, engine: Engine) -> Iterator[Told]:
                 continue
             for tally in engine.survey(subject, position, family).tallies.values():
                 for number, finding in enumerate(tally.findings.values()):
-                    yield Told(position, number == 0, engine.shrink(subject, position, finding))
+                    smallest = engine.shrink(subject, position, finding)
+                    assert smallest.fingerprint == finding.fingerprint
+                    yield Told(position, number == 0, smallest)
 
 
 def names(finding: Finding) -> list[str]:

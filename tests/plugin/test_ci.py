@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from consumer_repository import FILE, SECOND, YAML
 
-from image_spans.ci.summary import MARK
+from image_spans.ci.markdown import MARK
 
 TWO = YAML.replace("subjects:\n", "subjects:\n" + SECOND)
 KNOWN = """\

@@ -24,6 +24,7 @@ from image_spans.html.matrix import Cell
 from image_spans.html.pages import Slugs, pages
 from image_spans.html.run import overview
 from image_spans.html.visible import token, unmarked, visible, visible_lines
+from image_spans.ledger import refuse_to_replace
 
 VOID = {"meta", "link", "input", "br", "rect", "path"}
 
@@ -292,14 +293,14 @@ def test_spans_that_lie_too_deep_are_not_drawn():
 
 def test_only_a_report_is_replaced(tmp_path):
     path = tmp_path / "x.html"
-    html.refuse_to_replace("--html", path)
+    refuse_to_replace("--html", path, html.GENERATOR)
     path.write_text("")
-    html.refuse_to_replace("--html", path)
+    refuse_to_replace("--html", path, html.GENERATOR)
     path.write_text(a_run(1, 1), encoding="utf-8")
-    html.refuse_to_replace("--html", path)
+    refuse_to_replace("--html", path, html.GENERATOR)
     path.write_text("version: 1\n")
     with pytest.raises(ConfigError, match=r"--html .*x\.html: is there already, and is no report of this option"):
-        html.refuse_to_replace("--html", path)
+        refuse_to_replace("--html", path, html.GENERATOR)
 
 
 def test_the_templates_are_in_the_package():

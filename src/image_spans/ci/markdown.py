@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 from image_spans.findings import one_line
 
+MARK = "<!-- pytest-image-spans -->"
+"""By which a summary of ours is known."""
 _RUN = re.compile("`+")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from image_spans.ci.markdown import block, cell, code
+from image_spans.ci.markdown import MARK, block, cell, code
 from image_spans.conversation import parse_conversation
 from image_spans.files import write_whole
 from image_spans.findings import one_line, outline
@@ -18,8 +18,6 @@ from image_spans.session import Session
 
 LIMIT = 1024 * 1024
 """Bytes that GitHub shows of one step; of a longer summary it shows nothing."""
-MARK = "<!-- pytest-image-spans -->"
-"""By which a summary of ours is known."""
 _WIDTH = 110
 """Characters of a line of a sentence in a code block, which no browser breaks."""
 _LEFT_OUT = 300

@@ -109,13 +109,13 @@ def _html_file(chosen: argparse.Namespace) -> Path | None:
     """The file of ``--html``, which can be written."""
     if chosen.html is None:
         return None
-    from image_spans.html import refuse_to_replace, require
-    from image_spans.ledger import file_to_write
+    from image_spans.html import GENERATOR, require
+    from image_spans.ledger import file_to_write, refuse_to_replace
 
     require("--html")
     name = chosen.html or f"{chosen.subject}.html"
     path = file_to_write("--html", name, Path())
-    refuse_to_replace("--html", path)
+    refuse_to_replace("--html", path, GENERATOR)
     return Path(name)
 
 
